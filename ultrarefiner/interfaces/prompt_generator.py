@@ -1,0 +1,34 @@
+"""The contract of a prompt generator."""
+
+from abc import ABC, abstractmethod
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from ..structures import Prompts, SegOutput
+
+
+class BasePromptGenerator(BaseModule, ABC):
+    """Turns a coarse result into prompts. Ground truth never enters: there is no argument for it.
+
+    Attributes:
+        produces (frozenset[str]): The kinds it makes, of 'points', 'boxes', 'masks'.
+        differentiable (bool): Whether gradient flows from the prompts back to the coarse logits. A generator that says
+            False detaches its prompts.
+    """
+
+    produces: frozenset = frozenset()
+    differentiable: bool = True
+
+    @abstractmethod
+    def forward(self, coarse: SegOutput, images: list[Tensor]) -> Prompts:
+        """Make prompts.
+
+        Args:
+            coarse (SegOutput): Its logits are (N, K, H, W), one-vs-rest.
+            images (list[Tensor]): N images (3, H_i, W_i), RGB, uint8, at their original sizes.
+
+        Returns:
+            Prompts: Normalised coordinates; finite for every input; ``valid`` False where there is nothing to refine.
+            Image i never influences image j.
+        """

@@ -1,0 +1,213 @@
+"""CoarseToFine: image -> coarse -> prompts -> refined. The page to read first."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import BaseSegmentor
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from ...registry import MODELS, PROMPT_GENERATORS, REFINERS, STAGE_LOSSES
+from ...structures import InputProfile, SegOutput, Stages, StageTarget
+from ...utils.freeze import freeze, keep_frozen_in_eval
+from ...utils.one_vs_rest import one_vs_rest
+
+
+@MODELS.register_module()
+class CoarseToFine(BaseSegmentor):
+    """A coarse segmentor, a prompt generator and a refiner, trained in any of the three phases.
+
+    A phase is a config: phase 1 has no prompt generator and no refiner; phase 2 reads its coarse result from out-of-fold
+    predictions (`PrecomputedCoarse`); phase 3 has all of them, and the refined loss flows back through the prompts.
+
+    Args:
+        coarse (dict): Config of any mmseg segmentor, or of `PrecomputedCoarse`.
+        coarse_input (dict): `InputProfile` of the coarse network.
+        prompt_generator (dict, optional): Config of a prompt generator.
+        refiner (dict, optional): Config of a refiner.
+        losses (list[dict]): Configs of stage losses; they are added up.
+        refine_size (tuple[int, int], optional): (H, W) in pixels of the refined logits in training, covering the whole
+            image. Prediction is always at the original size. Required with a refiner.
+        freeze_coarse (bool): Whether the coarse network keeps its weights. Defaults to False.
+        data_preprocessor (dict, optional): Defaults to `ImagePreprocessor`.
+        init_cfg (dict, optional): mmengine's.
+
+    Raises:
+        ValueError: If parts do not fit together: a prompt kind that the refiner does not accept, a loss on a stage that
+            is not there, a generator without a refiner, or a coarse network with an auxiliary head (whose loss would
+            never be asked for).
+    """
+
+    def __init__(
+        self,
+        coarse: dict,
+        coarse_input: dict,
+        prompt_generator: dict | None = None,
+        refiner: dict | None = None,
+        losses: list | tuple = (),
+        refine_size: tuple[int, int] | None = None,
+        freeze_coarse: bool = False,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(data_preprocessor or dict(type='ImagePreprocessor'), init_cfg)
+        self.coarse_input = InputProfile(**coarse_input)
+        self.coarse = MODELS.build(coarse)
+        self.prompt_generator = None if prompt_generator is None else PROMPT_GENERATORS.build(prompt_generator)
+        self.refiner = None if refiner is None else REFINERS.build(refiner)
+        self.losses = torch.nn.ModuleList(STAGE_LOSSES.build(loss) for loss in losses)
+        self.refine_size = None if refine_size is None else tuple(refine_size)
+        self._check_parts()
+        if freeze_coarse:
+            freeze(self.coarse)
+        if self.refiner is not None:
+            quality_used = any(loss.stage == 'refined' and loss.reads_quality for loss in self.losses)
+            self.refiner.freeze_unused(self.prompt_generator.produces, quality_used)
+
+    def run(self, images: list[Tensor], data_samples: list | None, size: tuple[int, int] | None) -> Stages:
+        """One pass through all stages.
+
+        Args:
+            images (list[Tensor]): N images (3, H_i, W_i), RGB, uint8, at their original sizes.
+            data_samples (list[SegDataSample], optional): For a coarse result that was loaded with the images.
+            size (tuple[int, int], optional): (H, W) in pixels of the refined logits.
+        """
+        coarse = self.run_coarse(images, data_samples)
+        if self.refiner is None:
+            return Stages(coarse)
+        prompts = self.prompt_generator(coarse, images)
+        refined = self.refiner(images, coarse, prompts, size)
+        return Stages(coarse, prompts, keep_coarse_where_invalid(refined, coarse, prompts.valid))
+
+    def run_coarse(self, images: list[Tensor], data_samples: list | None = None) -> SegOutput:
+        """The coarse stage alone: logits (N, K, h, w) at the coarse network's input size."""
+        batch, _ = self.coarse_input.prepare(images)
+        logits = self.coarse(batch, data_samples, mode='tensor')
+        if not getattr(self.coarse, 'one_vs_rest', False):
+            logits = one_vs_rest(logits)
+        return SegOutput(resize_logits(logits, batch.shape[-2:]))
+
+    def loss(self, inputs: list[Tensor], data_samples: list) -> dict[str, Tensor]:
+        """The losses of the phase, one entry each, named ``loss_{stage}_{class}``."""
+        stages = self.run(inputs, data_samples, self.refine_size)
+        labels = [sample.gt_sem_seg.data[0] for sample in data_samples]
+        target = StageTarget(labels, num_slots=stages.coarse.logits.shape[1])
+        losses = {}
+        for loss in self.losses:
+            name = f'loss_{loss.stage}_{type(loss).__name__}'
+            losses[name] = losses.get(name, 0) + loss(stages, target)
+        return losses
+
+    def predict(self, inputs: list[Tensor], data_samples: list | None = None) -> list[SegDataSample]:
+        """Segment at the original size of each image.
+
+        Returns:
+            list[SegDataSample]: Each with ``seg_logits`` (K, H, W) one-vs-rest, ``pred_sem_seg`` (1, H, W) labels (0
+            background, k + 1 class k), ``coarse_logits`` (K, H, W), ``coarse_sem_seg`` (1, H, W), and, with a refiner,
+            ``prompts`` in the meta information and ``quality``.
+        """
+        data_samples = data_samples or [SegDataSample() for _ in inputs]
+        coarse = self.run_coarse(inputs, data_samples)
+        prompts = None if self.refiner is None else self.prompt_generator(coarse, inputs)
+        embedding = None if self.refiner is None else self.refiner.encode_image(inputs)
+        for i, (image, sample) in enumerate(zip(inputs, data_samples)):
+            size = tuple(sample.metainfo.get('ori_shape', image.shape[-2:]))[:2]
+            one = slice(i, i + 1)
+            coarse_logits = resize_logits(coarse.logits[one], size)[0]
+            result = dict(
+                coarse_logits=PixelData(data=coarse_logits), coarse_sem_seg=PixelData(data=to_labels(coarse_logits))
+            )
+            logits = coarse_logits
+            if self.refiner is not None:
+                refined = self.refiner.decode(embedding[one], coarse.select(one), prompts[one], size)
+                refined = keep_coarse_where_invalid(refined, coarse.select(one), prompts[one].valid)
+                logits = refined.logits[0]
+                sample.set_metainfo(dict(prompts=prompts[one].to('cpu')))
+                if refined.quality is not None:
+                    sample.set_metainfo(dict(quality=refined.quality[0].tolist()))
+            result.update(seg_logits=PixelData(data=logits), pred_sem_seg=PixelData(data=to_labels(logits)))
+            sample.set_data(result)
+        return data_samples
+
+    def _forward(self, inputs: list[Tensor], data_samples: list | None = None) -> Stages:
+        return self.run(inputs, data_samples, self.refine_size)
+
+    def extract_feat(self, inputs: list[Tensor]):
+        """The coarse network's features."""
+        return self.coarse.extract_feat(self.coarse_input.prepare(inputs)[0])
+
+    def encode_decode(self, inputs: list[Tensor], batch_data_samples: list) -> Tensor:
+        """The final logits (N, K, H, W) at ``refine_size``, or at the coarse input size without a refiner."""
+        stages = self.run(inputs, batch_data_samples, self.refine_size)
+        return (stages.refined or stages.coarse).logits
+
+    def train(self, mode: bool = True) -> CoarseToFine:
+        """Switch the mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        keep_frozen_in_eval(self)
+        return self
+
+    def input_profiles(self) -> dict[str, dict]:
+        """How each network wants its image prepared; goes into every checkpoint."""
+        profiles = dict(coarse=self.coarse_input.as_dict())
+        if self.refiner is not None and self.refiner.input_profile is not None:
+            profiles['refiner'] = self.refiner.input_profile.as_dict()
+        return profiles
+
+    def _check_parts(self) -> None:
+        if (self.prompt_generator is None) != (self.refiner is None):
+            raise ValueError(
+                'CoarseToFine: prompt_generator and refiner come together; give both, or neither for phase 1'
+            )
+        if getattr(self.coarse, 'with_auxiliary_head', False):
+            raise ValueError(
+                'CoarseToFine: the coarse network has an auxiliary head, whose loss is never asked for and '
+                'which would stall distributed training; set auxiliary_head=None in its config'
+            )
+        for loss in self.losses:
+            if loss.stage == 'refined' and self.refiner is None:
+                raise ValueError(
+                    f"CoarseToFine: {type(loss).__name__} reads the stage 'refined', but there is no refiner"
+                )
+        if self.refiner is None:
+            return
+        missing = self.prompt_generator.produces - self.refiner.accepts
+        if missing:
+            raise ValueError(
+                f'CoarseToFine: {type(self.prompt_generator).__name__} produces {sorted(missing)}, which '
+                f'{type(self.refiner).__name__} does not accept (it accepts {sorted(self.refiner.accepts)})'
+            )
+        if self.refine_size is None:
+            raise ValueError(
+                'CoarseToFine: refine_size is missing; with a refiner, give the (H, W) in pixels of the '
+                'refined logits in training'
+            )
+
+
+def keep_coarse_where_invalid(refined: SegOutput, coarse: SegOutput, valid: Tensor | None) -> SegOutput:
+    """Put the coarse logits where there was nothing to refine.
+
+    Args:
+        refined (SegOutput): Logits (N, K, H, W).
+        coarse (SegOutput): Logits (N, K, h, w).
+        valid (Tensor, optional): (N, K) bool; None keeps every refined mask.
+    """
+    if valid is None or bool(valid.all()):
+        return refined
+    kept = resize_logits(coarse.logits, refined.logits.shape[-2:])
+    return refined._replace(logits=torch.where(valid[..., None, None], refined.logits, kept))
+
+
+def resize_logits(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (N, K, h, w) to (N, K, H, W), bilinear between the outer edges."""
+    if tuple(logits.shape[-2:]) == tuple(size):
+        return logits
+    return F.interpolate(logits, size=tuple(size), mode='bilinear', align_corners=False)
+
+
+def to_labels(logits: Tensor) -> Tensor:
+    """One-vs-rest logits (K, H, W) to a label map (1, H, W): the most probable class above 0.5, else background."""
+    best, index = logits.max(dim=0, keepdim=True)
+    return torch.where(best > 0, index + 1, 0)

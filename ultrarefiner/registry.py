@@ -1,0 +1,125 @@
+"""Registries of the scope `ultrarefiner`, and typed families on MODELS.
+
+Every node is a child of mmseg's, so that a type resolves in this order: ours, mmseg's, mmcv's and mmengine's.
+mmengine allows one child registry per scope and parent, so a family is a typed view on MODELS: it checks the base class
+when a class is registered and again when one is built, and it explains an unknown name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+
+from mmengine.registry import Registry
+from mmseg.registry import DATASETS as MMSEG_DATASETS
+from mmseg.registry import HOOKS as MMSEG_HOOKS
+from mmseg.registry import LOOPS as MMSEG_LOOPS
+from mmseg.registry import METRICS as MMSEG_METRICS
+from mmseg.registry import MODELS as MMSEG_MODELS
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMSEG_OPTIM_WRAPPER_CONSTRUCTORS
+from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
+from mmseg.registry import VISUALIZERS as MMSEG_VISUALIZERS
+
+from .interfaces import BaseCandidateSelection, BasePromptGenerator, BaseRefiner, BaseStageLoss
+
+# A registry imports its own locations before a look-up but not its parent's, hence mmseg's here too.
+MODELS = Registry('model', parent=MMSEG_MODELS, scope='ultrarefiner', locations=['mmseg.models', 'ultrarefiner.models'])
+DATASETS = Registry(
+    'dataset', parent=MMSEG_DATASETS, scope='ultrarefiner', locations=['mmseg.datasets', 'ultrarefiner.datasets']
+)
+TRANSFORMS = Registry(
+    'transform',
+    parent=MMSEG_TRANSFORMS,
+    scope='ultrarefiner',
+    locations=['mmseg.datasets.transforms', 'ultrarefiner.datasets.transforms'],
+)
+METRICS = Registry(
+    'metric', parent=MMSEG_METRICS, scope='ultrarefiner', locations=['mmseg.evaluation', 'ultrarefiner.evaluation']
+)
+HOOKS = Registry(
+    'hook', parent=MMSEG_HOOKS, scope='ultrarefiner', locations=['mmseg.engine.hooks', 'ultrarefiner.engine.hooks']
+)
+LOOPS = Registry('loop', parent=MMSEG_LOOPS, scope='ultrarefiner', locations=['ultrarefiner.engine'])
+VISUALIZERS = Registry(
+    'visualizer', parent=MMSEG_VISUALIZERS, scope='ultrarefiner', locations=['ultrarefiner.visualization']
+)
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=MMSEG_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='ultrarefiner',
+    locations=['mmseg.engine', 'ultrarefiner.engine'],
+)
+
+
+class Family:
+    """A typed view on a registry: the classes of one base class.
+
+    Args:
+        noun (str): What a member is called in messages, such as 'prompt generator'.
+        registry (Registry): Where the members are registered.
+        base (type): The base class of every member.
+    """
+
+    def __init__(self, noun: str, registry: Registry, base: type):
+        self.noun = noun
+        self.registry = registry
+        self.base = base
+
+    def register_module(self, cls: type | None = None):
+        """Register a class, as a decorator with or without parentheses.
+
+        Raises:
+            TypeError: If the class is not a subclass of the family's base.
+        """
+        if cls is None:
+            return self.register_module
+        if not (inspect.isclass(cls) and issubclass(cls, self.base)):
+            raise TypeError(
+                f'{cls!r} cannot be registered as a {self.noun}: it is not a subclass of '
+                f'{self.base.__module__}.{self.base.__name__}'
+            )
+        return self.registry.register_module(module=cls, force=False)
+
+    def names(self) -> list[str]:
+        """The registered members, sorted."""
+        self.registry.import_from_location()
+        return sorted(
+            name
+            for name, cls in self.registry.module_dict.items()
+            if inspect.isclass(cls) and issubclass(cls, self.base)
+        )
+
+    def build(self, cfg: dict):
+        """Build a member from its config; an object that is one already is returned as it is.
+
+        Raises:
+            KeyError: If there is no such member; the message names the nearest ones and the remedy.
+            TypeError: If the config has no type, the class is of another family, or an argument does not fit.
+        """
+        if isinstance(cfg, self.base):
+            return cfg
+        if not isinstance(cfg, dict) or 'type' not in cfg:
+            raise TypeError(f"a {self.noun} is built from a dict with the key 'type', got {cfg!r}")
+        kind = cfg['type']
+        cls = self.registry.get(kind) if isinstance(kind, str) else kind
+        if cls is None or not (inspect.isclass(cls) and issubclass(cls, self.base)):
+            raise KeyError(self._explain(kind, cls))
+        try:
+            return self.registry.build(cfg)
+        except TypeError as error:
+            raise TypeError(f'while building {self.noun} {kind!r} from {dict(cfg)}: {error}') from error
+
+    def _explain(self, kind, cls) -> str:
+        names = self.names()
+        known = f'Known: {", ".join(names)}. A class of yours outside the package needs custom_imports in the config.'
+        if cls is not None:
+            return f'{kind!r} is no {self.noun}: {cls.__name__} does not derive from {self.base.__name__}. {known}'
+        nearest = difflib.get_close_matches(str(kind), names, n=1)
+        hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
+        return f'no {self.noun} named {kind!r}.{hint} {known}'
+
+
+PROMPT_GENERATORS = Family('prompt generator', MODELS, BasePromptGenerator)
+REFINERS = Family('refiner', MODELS, BaseRefiner)
+STAGE_LOSSES = Family('stage loss', MODELS, BaseStageLoss)
+CANDIDATE_SELECTIONS = Family('candidate selection', MODELS, BaseCandidateSelection)

@@ -1,0 +1,1 @@
+"""Small helpers without a family of their own."""
