@@ -20,7 +20,7 @@ from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMSEG_OPTIM_WRAPPER_CON
 from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
 from mmseg.registry import VISUALIZERS as MMSEG_VISUALIZERS
 
-from .interfaces import BaseCandidateSelection, BasePromptGenerator, BaseRefiner, BaseStageLoss
+from .interfaces import BaseAdapter, BaseCandidateSelection, BasePromptGenerator, BaseRefiner, BaseStageLoss
 
 # A registry imports its own locations before a look-up but not its parent's, hence mmseg's here too.
 MODELS = Registry('model', parent=MMSEG_MODELS, scope='ultrarefiner', locations=['mmseg.models', 'ultrarefiner.models'])
@@ -123,3 +123,4 @@ PROMPT_GENERATORS = Family('prompt generator', MODELS, BasePromptGenerator)
 REFINERS = Family('refiner', MODELS, BaseRefiner)
 STAGE_LOSSES = Family('stage loss', MODELS, BaseStageLoss)
 CANDIDATE_SELECTIONS = Family('candidate selection', MODELS, BaseCandidateSelection)
+ADAPTERS = Family('adapter', MODELS, BaseAdapter)

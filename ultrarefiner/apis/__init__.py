@@ -1,1 +1,7 @@
-"""Placeholder docstring."""
+"""What the tools are made of, for use from Python too."""
+
+from .config import load_config
+from .launch import build_runner, start_process_group
+from .phases import Pipeline
+
+__all__ = ['Pipeline', 'build_runner', 'load_config', 'start_process_group']

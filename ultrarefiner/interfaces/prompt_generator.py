@@ -15,10 +15,14 @@ class BasePromptGenerator(BaseModule, ABC):
         produces (frozenset[str]): The kinds it makes, of 'points', 'boxes', 'masks'.
         differentiable (bool): Whether gradient flows from the prompts back to the coarse logits. A generator that says
             False detaches its prompts.
+        background_bound (float): How far a uniform background probability of 0.01 under an object of at least 5 % of
+            the image may move any coordinate (normalised), or the probability of any pixel of a mask prompt.
+            `ultrarefiner.testing.check_prompt_generator` holds it.
     """
 
     produces: frozenset = frozenset()
     differentiable: bool = True
+    background_bound: float = 0.05
 
     @abstractmethod
     def forward(self, coarse: SegOutput, images: list[Tensor]) -> Prompts:

@@ -1,1 +1,8 @@
-"""Placeholder docstring."""
+"""Transforms: loading with faults named, and packing. Moving pixels is mmseg's."""
+
+from .load_coarse_prediction import LoadCoarsePrediction
+from .load_image import LoadImage
+from .load_mask import LoadMask
+from .pack_refiner_inputs import PackRefinerInputs
+
+__all__ = ['LoadCoarsePrediction', 'LoadImage', 'LoadMask', 'PackRefinerInputs']

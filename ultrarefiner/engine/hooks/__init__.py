@@ -1,1 +1,15 @@
-"""Placeholder docstring."""
+"""Hooks: checkpoints, reports and pictures; what happens beside training."""
+
+from .best_checkpoint_hook import BestCheckpointHook
+from .non_finite_loss_hook import NonFiniteLossHook
+from .stage_visualization_hook import StageVisualizationHook
+from .trainable_checkpoint_hook import TrainableCheckpointHook
+from .trainable_report_hook import TrainableReportHook
+
+__all__ = [
+    'BestCheckpointHook',
+    'NonFiniteLossHook',
+    'StageVisualizationHook',
+    'TrainableCheckpointHook',
+    'TrainableReportHook',
+]

@@ -1,1 +1,5 @@
-"""Placeholder docstring."""
+"""Decode heads: the decoders of coarse networks, composed by mmseg's `EncoderDecoder`."""
+
+from .transunet_head import TransUNetHead
+
+__all__ = ['TransUNetHead']

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...registry import MODELS, PROMPT_GENERATORS, REFINERS, STAGE_LOSSES
 from ...structures import InputProfile, SegOutput, Stages, StageTarget
+from ...utils.checkpoint import check_input_profiles, is_partial, load_strictly, read_checkpoint, stage_state_dict
 from ...utils.freeze import freeze, keep_frozen_in_eval
 from ...utils.one_vs_rest import one_vs_rest
 
@@ -19,8 +20,9 @@ from ...utils.one_vs_rest import one_vs_rest
 class CoarseToFine(BaseSegmentor):
     """A coarse segmentor, a prompt generator and a refiner, trained in any of the three phases.
 
-    A phase is a config: phase 1 has no prompt generator and no refiner; phase 2 reads its coarse result from out-of-fold
-    predictions (`PrecomputedCoarse`); phase 3 has all of them, and the refined loss flows back through the prompts.
+    A phase is a config: phase 1 has no prompt generator and no refiner; phase 2 reads its coarse result from
+    out-of-fold predictions (`PrecomputedCoarse`); phase 3 has all of them, and the refined loss flows back through the
+    prompts into the coarse network.
 
     Args:
         coarse (dict): Config of any mmseg segmentor, or of `PrecomputedCoarse`.
@@ -31,6 +33,8 @@ class CoarseToFine(BaseSegmentor):
         refine_size (tuple[int, int], optional): (H, W) in pixels of the refined logits in training, covering the whole
             image. Prediction is always at the original size. Required with a refiner.
         freeze_coarse (bool): Whether the coarse network keeps its weights. Defaults to False.
+        init_from (dict, optional): Checkpoints of earlier phases, ``dict(coarse=PATH, refiner=PATH)``. A stage named
+            here is not initialised in another way; every key has to fit.
         data_preprocessor (dict, optional): Defaults to `ImagePreprocessor`.
         init_cfg (dict, optional): mmengine's.
 
@@ -49,6 +53,7 @@ class CoarseToFine(BaseSegmentor):
         losses: list | tuple = (),
         refine_size: tuple[int, int] | None = None,
         freeze_coarse: bool = False,
+        init_from: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
@@ -59,12 +64,38 @@ class CoarseToFine(BaseSegmentor):
         self.refiner = None if refiner is None else REFINERS.build(refiner)
         self.losses = torch.nn.ModuleList(STAGE_LOSSES.build(loss) for loss in losses)
         self.refine_size = None if refine_size is None else tuple(refine_size)
+        self.init_from = dict(init_from or {})
         self._check_parts()
         if freeze_coarse:
             freeze(self.coarse)
         if self.refiner is not None:
             quality_used = any(loss.stage == 'refined' and loss.reads_quality for loss in self.losses)
             self.refiner.freeze_unused(self.prompt_generator.produces, quality_used)
+
+    def init_weights(self) -> None:
+        """Initialise each stage: from the checkpoint of an earlier phase, or in its own way.
+
+        Raises:
+            FileNotFoundError: If a checkpoint is absent.
+            ValueError: If its weights, or its input profile, do not fit.
+        """
+        if self._is_init:
+            return
+        for stage in ('coarse', 'refiner'):
+            module, source = getattr(self, stage), self.init_from.get(stage)
+            if module is None:
+                continue
+            if source is None:
+                module.init_weights()
+                continue
+            checkpoint = read_checkpoint(
+                source, f'it is what an earlier phase makes: run that first, or set model.init_from.{stage}=None'
+            )
+            check_input_profiles(checkpoint, {stage: self.input_profiles().get(stage)}, source)
+            if is_partial(checkpoint):
+                module.init_weights()
+            load_strictly(module, stage_state_dict(checkpoint, stage), source, optional=is_partial(checkpoint))
+        self._is_init = True
 
     def run(self, images: list[Tensor], data_samples: list | None, size: tuple[int, int] | None) -> Stages:
         """One pass through all stages.
@@ -166,6 +197,9 @@ class CoarseToFine(BaseSegmentor):
                 'CoarseToFine: the coarse network has an auxiliary head, whose loss is never asked for and '
                 'which would stall distributed training; set auxiliary_head=None in its config'
             )
+        unknown = self.init_from.keys() - {'coarse', 'refiner'}
+        if unknown:
+            raise ValueError(f"CoarseToFine: init_from has {sorted(unknown)}, expected 'coarse' and 'refiner'")
         for loss in self.losses:
             if loss.stage == 'refined' and self.refiner is None:
                 raise ValueError(

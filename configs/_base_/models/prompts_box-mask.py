@@ -1,0 +1,1 @@
+prompt_generator = dict(type='ComposePrompts', generators=[dict(type='MomentBox'), dict(type='MaskPrompt')])

@@ -1,0 +1,1 @@
+prompt_generator = dict(type='SoftArgmaxPoint', power=2.0)

@@ -1,0 +1,10 @@
+"""SAM ViT-B, image encoder frozen: 4.1 of 93.7 million parameters train."""
+
+refiner = dict(
+    type='SAMRefiner',
+    arch='vit_b',
+    input_profile='sam',
+    encoder='frozen',
+    checkpoint='weights/sam_vit_b_01ec64.pth',
+    selection=dict(type='ArgmaxSelection'),
+)

@@ -1,0 +1,41 @@
+# Phase 1: the coarse network alone, on one fold of one dataset.
+work_dir = '{out_dir}/checkpoints/transunet/{dataset}/fold_{fold}'
+
+losses = [
+    dict(type='StageCrossEntropy', stage='coarse', loss_weight=0.5),
+    dict(type='StageDice', stage='coarse', loss_weight=0.5),
+]
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadMask'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='RandomRotate', prob=0.5, degree=20, pad_val=0, seg_pad_val=0),
+    dict(type='PackRefinerInputs'),
+]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadMask'), dict(type='PackRefinerInputs')]
+
+train_dataloader = dict(
+    batch_size=24,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(type='SplitSegDataset', data_root='{data_dir}/{dataset}', subset='train', fold='{fold}', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='SplitSegDataset', data_root='{data_dir}/{dataset}', subset='val', fold='{fold}', pipeline=test_pipeline),
+)
+test_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='SplitSegDataset', data_root='{data_dir}/{dataset}', subset='test', pipeline=test_pipeline),
+)
+val_evaluator = dict(type='RefinementMetric', stages=('coarse',))
+test_evaluator = dict(type='RefinementMetric', stages=('coarse',))
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')

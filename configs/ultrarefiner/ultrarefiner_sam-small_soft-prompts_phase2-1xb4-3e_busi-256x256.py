@@ -1,0 +1,20 @@
+# Phase 2 of the CPU family: prompts through which gradients flow, a small SAM trained from random weights.
+_base_ = [
+    '../_base_/models/refiner_sam-small.py',
+    '../_base_/models/prompts_point-moment-box-mask.py',
+    '../_base_/phases/phase2_refine.py',
+    '../_base_/schedules/adamw-cosine_small.py',
+    '../_base_/default_runtime.py',
+]
+dataset = 'busi'
+model = dict(
+    type='CoarseToFine',
+    coarse=_base_.coarse,
+    coarse_input=dict(size=(128, 128), grey=True, value_range='unit'),
+    prompt_generator=_base_.prompt_generator,
+    refiner=_base_.refiner,
+    losses=_base_.losses,
+    refine_size=(256, 256),
+)
+train_dataloader = dict(num_workers=1)
+val_dataloader = dict(num_workers=1)

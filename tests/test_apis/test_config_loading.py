@@ -1,0 +1,62 @@
+"""Late variables are filled in after the options, with their types."""
+
+import pytest
+
+from ultrarefiner.apis.config import load_config
+
+TEXT = """
+dataset = 'busi'
+fold = 0
+data_dir = 'data'
+out_dir = 'out'
+work_dir = '{out_dir}/{dataset}/fold_{fold}'
+train_dataloader = dict(dataset=dict(type='D', root='{data_dir}/{dataset}', fold='{fold}', text='{other}'))
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(TEXT)
+    return path
+
+
+def test_options_reach_every_path(config):
+    cfg = load_config(config, dict(fold=3, data_dir='elsewhere'))
+    assert cfg.work_dir == 'out/busi/fold_3'
+    assert cfg.train_dataloader.dataset.root == 'elsewhere/busi'
+
+
+def test_a_whole_placeholder_keeps_its_type_and_others_are_left_alone(config):
+    dataset = load_config(config).train_dataloader.dataset
+    assert dataset.fold == 0 and isinstance(dataset.fold, int)
+    assert dataset.text == '{other}'
+
+
+def test_several_datasets_are_pooled(config):
+    cfg = load_config(config, dict(dataset=['busi', 'bus'], work_dir='w'))
+    assert cfg.train_dataloader.dataset.type == 'ConcatDataset'
+    assert [part.root for part in cfg.train_dataloader.dataset.datasets] == ['data/busi', 'data/bus']
+
+
+def test_one_name_in_a_list_is_one_dataset(config):
+    assert load_config(config, dict(dataset=['bus'])).work_dir == 'out/bus/fold_0'
+
+
+def test_several_datasets_where_one_is_needed_are_refused(config):
+    with pytest.raises(ValueError, match='work_dir .* takes one dataset'):
+        load_config(config, dict(dataset=['busi', 'bus']))
+
+
+def test_a_missing_value_is_named(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text("work_dir = '{dataset}/x'")
+    with pytest.raises(ValueError, match="work_dir .* needs a value for 'dataset'"):
+        load_config(path)
+
+
+def test_the_fingerprint_depends_on_settings_but_not_on_folders(config):
+    base = load_config(config).fingerprint
+    assert load_config(config, dict(data_dir='a', out_dir='b')).fingerprint == base
+    assert load_config(config, dict(fold=1)).fingerprint != base
+    assert load_config(config, {'train_dataloader.batch_size': 3}).fingerprint != base

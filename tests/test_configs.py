@@ -1,0 +1,87 @@
+"""Every config of the tree builds, and the full-size ones are the method's."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ultrarefiner.apis.config import load_config
+from ultrarefiner.registry import HOOKS, METRICS, MODELS, TRANSFORMS
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+LEAVES = sorted(path for folder in ('transunet', 'ultrarefiner') for path in (CONFIGS / folder).glob('*.py'))
+PIPELINES = sorted((CONFIGS / 'pipelines').glob('*.py'))
+
+
+def test_no_config_is_forgotten():
+    fragments = set((CONFIGS / '_base_').rglob('*.py'))
+    assert set(CONFIGS.rglob('*.py')) == fragments | set(LEAVES) | set(PIPELINES)
+    assert LEAVES and PIPELINES
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
+def test_config_builds(path):
+    cfg = load_config(path)
+    assert '.' not in path.stem, 'mmengine cuts config names at the first dot'
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert any(parameter.requires_grad for parameter in model.parameters())
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        dataset = loader.dataset
+        for part in dataset.datasets if dataset.type == 'ConcatDataset' else [dataset]:
+            for transform in part.pipeline:
+                TRANSFORMS.build(transform)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        METRICS.build(evaluator)
+    for hook in (*cfg.default_hooks.values(), *cfg.get('custom_hooks', [])):
+        HOOKS.build(hook)
+
+
+@pytest.mark.parametrize('path', PIPELINES, ids=lambda path: path.stem)
+def test_pipeline_names_configs_that_exist(path):
+    phases = Config.fromfile(path).phases
+    assert list(phases) == ['coarse', 'refine', 'joint']
+    for config in phases.values():
+        assert (path.parent / config).resolve() in LEAVES
+
+
+def leaf(pattern: str) -> Config:
+    found = [path for path in LEAVES if pattern in path.stem]
+    assert len(found) == 1
+    return load_config(found[0])
+
+
+@pytest.mark.parametrize('dataset', ['busi', 'busbra', 'bus', 'bus_uc', 'bus_uclm'])
+def test_phase_1_is_the_method(dataset):
+    cfg = leaf(f'r50-vit-b16_1xb24-150e_{dataset.replace("_", "-")}-224x224')
+    assert cfg.work_dir == f'./checkpoints/transunet/{dataset}/fold_0'
+    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-4)
+    assert cfg.param_scheduler[0].type == 'PolyLR' and cfg.param_scheduler[0].power == 0.9
+    assert cfg.train_cfg.max_epochs == 150 and cfg.train_dataloader.batch_size == 24
+    assert [(loss.type, loss.loss_weight) for loss in cfg.model.losses] == [
+        ('StageCrossEntropy', 0.5),
+        ('StageDice', 0.5),
+    ]
+
+
+@pytest.mark.parametrize('adapter', ['medsam-b', 'medsam-b-lora-r4'])
+def test_phase_2_is_the_method(adapter):
+    cfg = leaf(f'ultrarefiner_{adapter}_method-prompts_phase2')
+    assert cfg.work_dir == './checkpoints/sam_finetuned/fold_0'
+    assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ('AdamW', 1e-4)
+    assert cfg.param_scheduler[0].type == 'CosineAnnealingLR' and cfg.train_cfg.max_epochs == 100
+    assert {loss.type for loss in cfg.model.losses} == {'StageBCE', 'StageDice', 'PredictedIoUMSE'}
+    assert len(cfg.train_dataloader.dataset.datasets) == 5
+
+
+@pytest.mark.parametrize('adapter', ['medsam-b', 'medsam-b-lora-r4'])
+def test_phase_3_is_the_method(adapter):
+    cfg = leaf(f'ultrarefiner_transunet_{adapter}_method-prompts_phase3')
+    assert cfg.work_dir == './checkpoints/ultrarefiner/busi/fold_0'
+    assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ('AdamW', 1e-5)
+    assert cfg.train_cfg.max_epochs == 100
+    assert {(loss.stage, loss.loss_weight) for loss in cfg.model.losses} == {('coarse', 0.3), ('refined', 0.7)}
+    assert cfg.model.init_from.refiner == './checkpoints/sam_finetuned/fold_0/best.pth'

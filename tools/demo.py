@@ -1,0 +1,48 @@
+"""The whole method on the CPU: data, phase 1 on five folds, out-of-fold predictions, phase 2, phase 3, test.
+
+Example:
+  python tools/demo.py --work-dir work_dirs/demo                                   (phantom images)
+  python tools/demo.py --work-dir work_dirs/demo --data path/to/Dataset_BUSI_with_GT
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from ultrarefiner.apis.cli import tool_parser
+
+TOOLS = Path(__file__).resolve().parent
+PIPELINE = TOOLS.parent / 'configs' / 'pipelines' / 'small.py'
+
+
+def main() -> None:
+    """Entry point."""
+    parser = tool_parser(__doc__)
+    parser.add_argument('--work-dir', default='work_dirs/demo', help='where everything goes')
+    parser.add_argument('--data', help='BUSI as downloaded, the folder Dataset_BUSI_with_GT; default: phantom images')
+    parser.add_argument('--images', type=int, default=240, help='number of phantom images')
+    args = parser.parse_args()
+    console = Console()
+    root = Path(args.work_dir) / ('busi' if args.data else 'phantom')
+    archive = Path(args.data) if args.data else root / 'archive'
+    if not args.data and not archive.exists():
+        console.rule('phantom images')
+        run('dataset_converters/phantom.py', archive, '--images', args.images)
+    if not (root / 'data' / 'busi').exists():
+        console.rule('conversion')
+        run('dataset_converters/busi.py', archive, root / 'data' / 'busi')
+    run('run_phases.py', PIPELINE, '--dataset', 'busi', '--folds', 0, '--data-dir', root / 'data', '--out-dir', root)
+    console.print(f'Pictures of every test image: {root}/checkpoints/ultrarefiner/busi/fold_0/test/pictures')
+
+
+def run(tool: str, *arguments) -> None:
+    """Run a tool, and end with its exit code if it fails."""
+    code = subprocess.run([sys.executable, str(TOOLS / tool), *map(str, arguments)]).returncode
+    if code:
+        sys.exit(code)
+
+
+if __name__ == '__main__':
+    main()

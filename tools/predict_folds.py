@@ -1,0 +1,29 @@
+"""Predict every training image with the phase-1 model of the fold that did not see it.
+
+Writes {out_dir}/predictions/{dataset}/predictions/{name}.npy and proof.json beside it.
+
+Example:
+  python tools/predict_folds.py configs/transunet/transunet_small_1xb8-12e_busi-128x128.py --data-dir data
+"""
+
+import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
+from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.out_of_fold import predict_folds
+
+
+def main() -> None:
+    """Entry point."""
+    parser = tool_parser(__doc__)
+    parser.add_argument('config', help='config of phase 1')
+    parser.add_argument('--overwrite', action='store_true', help='replace earlier predictions')
+    add_run_arguments(parser)
+    args = parser.parse_args()
+    with one_message():
+        if args.fold is not None:
+            raise ValueError('predict_folds.py predicts all folds; drop --fold')
+        folder = predict_folds(args.config, run_options(args), overwrite=args.overwrite)
+    print(f'{len(list(folder.glob("*.npy")))} out-of-fold predictions in {folder}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,46 @@
+r"""Test a checkpoint on the held-out test set, at the original size of every image.
+
+Example:
+  python tools/test.py configs/ultrarefiner/ultrarefiner_small_phase3-1xb4-8e_busi-256x256.py \
+      checkpoints/ultrarefiner/busi/fold_0/best.pth --data-dir data --out results --show-dir results/pictures
+"""
+
+from pathlib import Path
+
+import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
+from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.config import load_config
+from ultrarefiner.apis.launch import build_runner, prepare_testing
+
+
+def main() -> None:
+    """Entry point."""
+    parser = tool_parser(__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint that the config was trained to')
+    parser.add_argument('--out', help='folder for per_image.csv and the refined masks')
+    parser.add_argument(
+        '--show-dir', help='folder for one picture of every image: ground truth, coarse, prompts, refined'
+    )
+    add_run_arguments(parser)
+    args = parser.parse_args()
+
+    with one_message():
+        cfg = load_config(args.config, run_options(args))
+        if args.work_dir is None:
+            cfg.work_dir = str(Path(cfg.work_dir) / 'test')
+        cfg.load_from = args.checkpoint
+        evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+        for evaluator in evaluators:
+            if args.out and evaluator.type == 'RefinementMetric':
+                evaluator.csv_path = str(Path(args.out) / 'per_image.csv')
+                evaluator.mask_dir = str(Path(args.out) / 'masks')
+        if args.show_dir:
+            cfg.default_hooks.visualization.show_dir = args.show_dir
+        runner = build_runner(cfg, args.launcher)
+        prepare_testing(runner, args.checkpoint)
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,69 @@
+"""What the command-line tools share: arguments, and one clear message for a user's mistake."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+
+from mmengine.config import DictAction
+
+USER_ERRORS = (FileNotFoundError, FileExistsError, KeyError, TypeError, ValueError, RuntimeError)
+
+
+def tool_parser(description: str) -> argparse.ArgumentParser:
+    """A parser whose help shows the tool's docstring: what it does, and an example that works."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every tool that runs a config."""
+    parser.add_argument('--work-dir', help="where logs and checkpoints go; defaults to the config's own")
+    parser.add_argument('--fold', type=int, help='fold of the cross-validation, from 0')
+    parser.add_argument(
+        '--dataset', nargs='+', help='name of the converted dataset in the data folder; several are pooled'
+    )
+    parser.add_argument('--data-dir', help="folder of the converted datasets; defaults to the config's")
+    parser.add_argument('--out-dir', help="root of checkpoints/ and predictions/; defaults to the config's")
+    parser.add_argument('--seed', type=int, help='random seed')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override any key of the config: model.refiner.arch=vit_l, or a.b=[1,2] or a.b=1,2',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # torchrun sets the environment; the deprecated torch.distributed.launch passes this flag instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def run_options(args: argparse.Namespace) -> dict:
+    """The config options that the arguments of `add_run_arguments` stand for."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    options = dict(args.cfg_options or {})
+    for name in ('work_dir', 'fold', 'dataset', 'data_dir', 'out_dir'):
+        if getattr(args, name) is not None:
+            options[name] = getattr(args, name)
+    if args.seed is not None:
+        options['randomness.seed'] = args.seed
+    return options
+
+
+@contextlib.contextmanager
+def one_message():
+    """Answer a mistake in what the user gave with one message and exit code 2, without a traceback.
+
+    Wrap what checks and builds, never the training itself: an error there is a bug, and its traceback is wanted.
+    ULTRAREFINER_DEBUG=1 shows the traceback here too.
+    """
+    try:
+        yield
+    except USER_ERRORS as error:
+        if os.environ.get('ULTRAREFINER_DEBUG') == '1':
+            raise
+        # str() of a KeyError is the repr of its message.
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f'error: {message}', file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,126 @@
+"""Out-of-fold predictions: each training image by the model of the fold that did not see it, exactly once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from rich.progress import track
+
+from ..data_preparation.splits import Splits
+from ..registry import MODELS
+from ..utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, state_dict_of
+from .config import load_config
+
+PROOF = 'proof.json'
+
+
+def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
+    """Predict every training image of a dataset out of fold.
+
+    Writes ``{out_dir}/predictions/{dataset}/predictions/{name}.npy``, float32 probabilities in [0, 1] at the coarse
+    network's input size, (H, W), or (K, H, W) for several classes; and ``proof.json`` beside that folder: for each
+    image the fold, the checkpoint and its hash, and the hash of the split.
+
+    Args:
+        config (str): The phase-1 config.
+        options (dict): As for `load_config`, without ``fold``.
+        overwrite (bool): Whether earlier predictions may be replaced. Defaults to False.
+
+    Returns:
+        Path: The folder of the predictions.
+
+    Raises:
+        FileExistsError: If there are predictions already.
+        FileNotFoundError: If a fold's checkpoint is missing; all missing ones are named.
+        ValueError: If a checkpoint belongs to another fold or split, or the coverage is not exactly once.
+    """
+    cfg = load_config(config, {**options, 'fold': 0})
+    splits = Splits.load(Path(cfg.data_dir) / cfg.dataset / 'splits.json')
+    target = Path(cfg.out_dir) / 'predictions' / cfg.dataset
+    if (target / 'predictions').exists() and not overwrite:
+        raise FileExistsError(f'{target / "predictions"} exists already; --overwrite replaces it')
+    folds = [load_config(config, {**options, 'fold': fold}) for fold in range(splits.n_folds)]
+    checkpoints = [Path(fold_cfg.work_dir) / 'best.pth' for fold_cfg in folds]
+    missing = [str(path) for path in checkpoints if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f'{len(missing)} of {splits.n_folds} folds have no checkpoint: {", ".join(missing)}; train them with '
+            f'tools/train.py {config} --fold K'
+        )
+    for fold, path in enumerate(checkpoints):
+        check_provenance(read_checkpoint(path), splits.digest, fold, path)
+
+    partial = target / 'predictions.partial'
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    entries = {}
+    for fold, (fold_cfg, path) in enumerate(zip(folds, checkpoints)):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, probability in _predict_validation_images(fold_cfg, path, f'fold {fold}'):
+            if name in entries:
+                raise ValueError(
+                    f'{name} is predicted twice, in folds {entries[name]["fold"]} and {fold}: check '
+                    f'{cfg.data_dir}/{cfg.dataset}/splits.json'
+                )
+            np.save(partial / f'{name}.npy', probability)
+            entries[name] = dict(fold=fold, checkpoint=os.path.relpath(path, target), checkpoint_sha256=digest)
+    check_coverage(set(entries), splits)
+    proof = dict(dataset=cfg.dataset, split_sha256=splits.digest, n_images=len(entries), entries=entries)
+    (target / PROOF).unlink(missing_ok=True)
+    shutil.rmtree(target / 'predictions', ignore_errors=True)
+    partial.rename(target / 'predictions')
+    (target / PROOF).write_text(json.dumps(proof, indent=1, sort_keys=True))
+    return target / 'predictions'
+
+
+def check_provenance(checkpoint: dict, split: str, fold: int, path: Path) -> None:
+    """Check that a checkpoint was trained on this split, with this fold held out.
+
+    Raises:
+        ValueError: If it says otherwise, or does not say.
+    """
+    made = checkpoint.get('meta', {}).get('ultrarefiner', {})
+    for key, expected in (('split_sha256', split), ('fold', fold)):
+        if made.get(key) != expected:
+            raise ValueError(
+                f'{path} was trained with {key} {made.get(key)}, expected {expected}: train it again with '
+                'tools/train.py on this dataset'
+            )
+
+
+def check_coverage(predicted: set[str], splits: Splits) -> None:
+    """Check that the training images, all of them and no others, are predicted.
+
+    Raises:
+        ValueError: If one is missing or foreign.
+    """
+    missing, foreign = sorted(set(splits.train) - predicted), sorted(predicted - set(splits.train))
+    if missing or foreign:
+        raise ValueError(
+            f'out-of-fold predictions do not cover the training images: {len(missing)} missing '
+            f'{missing[:3]}, {len(foreign)} foreign {foreign[:3]}'
+        )
+
+
+@torch.no_grad()
+def _predict_validation_images(cfg: Config, checkpoint: Path, title: str):
+    """Yield (name, probability) for each validation image of a fold."""
+    saved = read_checkpoint(checkpoint)
+    model = MODELS.build(cfg.model)
+    check_input_profiles(saved, model.input_profiles(), str(checkpoint))
+    load_strictly(model, state_dict_of(saved), str(checkpoint))
+    model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+    loader = Runner.build_dataloader(cfg.val_dataloader, seed=0)
+    for batch in track(loader, description=f'predicting {title}'):
+        batch = model.data_preprocessor(batch)
+        coarse = model.run_coarse(batch['inputs'], batch['data_samples'])
+        for sample, probability in zip(batch['data_samples'], coarse.probabilities):
+            yield sample.metainfo['name'], probability.squeeze(0).float().cpu().numpy()

@@ -1,0 +1,58 @@
+"""BUS-UCLM (Vallez et al. 2025): 683 images of 38 patients, lesions drawn in green and red."""
+
+from __future__ import annotations
+
+from ..archive import Archive, stem_of
+from ..images import is_image
+from ..mask_rules import ColourMap
+from .base import BaseConverter, Collection, Expected, Fault, Sample, pair_one_to_one
+from .tables import read_table
+
+TABLE = 'INFO.csv'
+FLAGS = ('Doppler', 'Marks', 'Combined')
+YES = {'1', 'yes', 'true', 'y', 'x'}
+# All images of this patient are cropped relative to their masks, so that the masks point at the wrong place.
+REFUSED_PATIENT = 'HESN'
+
+
+class BUSUCLMConverter(BaseConverter):
+    """Reads `images/ALWI_000.png`, `masks/ALWI_000.png` and `INFO.csv`; the patient is the part before `_`."""
+
+    default_rule = ColourMap({(0, 0, 0): 0, (0, 255, 0): 1, (255, 0, 0): 1})
+
+    def collect(self, archive: Archive) -> Collection:
+        """List the samples; the patient whose masks do not fit is left out, normal ones later (blank masks)."""
+        root = archive.locate('images', 'masks', TABLE)
+        prefix = f'{root}/'.lstrip('/')
+        rows = read_table(archive, f'{prefix}{TABLE}', ('Image', 'Label', *FLAGS))
+        info = {stem_of(row['Image']): row for row in rows}
+        collection = Collection(
+            'BUS_UCLM',
+            Expected(
+                {'train': 130, 'test': 33, 'lesion images': 163},
+                {
+                    'images': 683,
+                    'lesion images': 264,
+                    'benign': 174,
+                    'malignant': 90,
+                    'normal': 419,
+                    'patients': 38,
+                },
+            ),
+        )
+        images = {stem_of(name): [name] for name in archive.within(f'{prefix}images') if is_image(name)}
+        masks = {stem_of(name): [name] for name in archive.within(f'{prefix}masks') if is_image(name)}
+        keys, faults = pair_one_to_one(images, masks)
+        collection.faults += faults
+        for key in keys:
+            patient, source = key.partition('_')[0], images[key][0]
+            if patient == REFUSED_PATIENT:
+                reason = f'patient {REFUSED_PATIENT}: images are cropped relative to their masks'
+                collection.left_out.setdefault(reason, []).append(source)
+            elif key not in info:
+                collection.faults.append(Fault(source, f'no row for it in {TABLE}.'))
+            else:
+                flags = tuple(flag.lower() for flag in FLAGS if info[key][flag].lower() in YES)
+                label = info[key]['Label'].lower() or 'unknown'
+                collection.samples.append(Sample(key, source, (masks[key][0],), patient, label, flags))
+        return collection

@@ -1,0 +1,42 @@
+"""Reading the header of an image file: cheap enough to do for a whole dataset before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+EIGHT_BIT_MODES = frozenset({'1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'CMYK', 'YCbCr'})
+
+
+class ImageHeader(NamedTuple):
+    """What an image file says about itself.
+
+    Attributes:
+        height: In pixels.
+        width: In pixels.
+        mode: Pillow's name of the pixel format, such as 'L' (grey), 'RGB' or 'I;16' (16-bit grey).
+    """
+
+    height: int
+    width: int
+    mode: str
+
+    @property
+    def is_eight_bit(self) -> bool:
+        """bool: Whether every channel has at most 8 bits."""
+        return self.mode in EIGHT_BIT_MODES
+
+
+def read_header(path: str | Path) -> ImageHeader:
+    """Read the size and the pixel format of an image without decoding its pixels.
+
+    Args:
+        path (str | Path): The file.
+
+    Raises:
+        OSError: If the file is missing or is no image that Pillow knows.
+    """
+    with Image.open(path) as image:
+        return ImageHeader(image.height, image.width, image.mode)

@@ -1,0 +1,57 @@
+"""TrainableCheckpointHook: save only what trains."""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from ...registry import HOOKS
+from ...utils.partial_checkpoint import PARTIAL_KEY, differing, fingerprints, frozen_names, shorten
+
+
+@HOOKS.register_module()
+class TrainableCheckpointHook(Hook):
+    """Leaves the frozen weights out of every checkpoint, and puts them back when one is loaded.
+
+    With a frozen or LoRA-adapted image encoder this makes a checkpoint of a few megabytes instead of hundreds. What is
+    left out comes from the config, by ``init_weights()``; its fingerprints are stored under
+    ``meta['ultrarefiner_partial']``, and loading over another base is refused.
+    """
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Drop what is frozen, and note its fingerprints."""
+        state = checkpoint['state_dict']
+        frozen = [name for name in frozen_names(_unwrapped(runner.model)) if name in state]
+        if not frozen:
+            return
+        checkpoint['meta'][PARTIAL_KEY] = dict(frozen=fingerprints(state, frozen), count=len(frozen))
+        for name in frozen:
+            del state[name]
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Put the frozen weights of this run back in, for training and for testing.
+
+        Raises:
+            ValueError: If the frozen weights of this run are not those that the checkpoint was trained on.
+        """
+        partial = checkpoint.get('meta', {}).get(PARTIAL_KEY)
+        if partial is None:
+            return
+        model = _unwrapped(runner.model)
+        # In training the Runner has done so already; in testing it leaves it to the checkpoint, which lacks the base.
+        if not getattr(model, 'is_init', True):
+            model.init_weights()
+        state = model.state_dict()
+        different = differing(state, partial['frozen'])
+        if different:
+            raise ValueError(
+                f'the checkpoint holds only trained weights, and {len(different)} of the {partial["count"]} frozen '
+                f'ones that they need differ from this run: {shorten(different)}. Use the config, the weight files '
+                'and the random seed of the training run'
+            )
+        checkpoint['state_dict'].update({name: state[name] for name in partial['frozen']})
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model

@@ -1,0 +1,63 @@
+"""SAM's mask decoder for a batch of images, and its post-processing.
+
+`MaskDecoder.predict_masks` repeats every image by the number of prompts in the batch, so that B images with a prompt
+each become B x B; here each slot has its own image features instead. The weights and the results are SAM's.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling import MaskDecoder
+from torch import Tensor
+
+
+def predict_candidates(
+    decoder: MaskDecoder, features: Tensor, position: Tensor, sparse: Tensor, dense: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The three candidate masks of each slot, as `MaskDecoder.forward` with ``multimask_output=True``.
+
+    Args:
+        decoder (MaskDecoder): SAM's.
+        features (Tensor): (B, C, g, g) image features, one entry a slot.
+        position (Tensor): (1, C, g, g) position encoding of the image embedding.
+        sparse (Tensor): (B, T, C) tokens of points and boxes.
+        dense (Tensor): (B, C, g, g) embedding of the mask prompt.
+
+    Returns:
+        tuple[Tensor, Tensor]: Low-res logits (B, 3, 4g, 4g) over the padded input, and predicted IoU (B, 3).
+    """
+    count = features.shape[0]
+    output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    tokens = torch.cat([output_tokens.expand(count, -1, -1), sparse], dim=1)
+    source = features + dense
+
+    tokens, cells = decoder.transformer(source, position.expand_as(source), tokens)
+    iou_token, mask_tokens = tokens[:, 0], tokens[:, 1 : 1 + decoder.num_mask_tokens]
+
+    upscaled = decoder.output_upscaling(cells.transpose(1, 2).reshape(source.shape))  # (B, C / 8, 4g, 4g)
+    # Token 0 makes the single mask of SAM's other mode, which is not asked for.
+    heads = list(enumerate(decoder.output_hypernetworks_mlps))[1:]
+    weights = torch.stack([head(mask_tokens[:, i]) for i, head in heads], dim=1)  # (B, 3, C / 8)
+    low_res = (weights @ upscaled.flatten(2)).unflatten(-1, upscaled.shape[-2:])
+    return low_res, decoder.iou_prediction_head(iou_token)[:, 1:]
+
+
+def to_image_size(low_res: Tensor, content: Tensor, input_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """From low-res logits to the image, in SAM's two steps: enlarge to the input, cut the padding, resize.
+
+    Args:
+        low_res (Tensor): (N, K, h, w) logits over the padded input.
+        content (Tensor): (N, 2) integers, (height, width) in pixels of the input that each image covers.
+        input_size (tuple[int, int]): (height, width) in pixels of SAM's input.
+        size (tuple[int, int]): (H, W) in pixels wanted.
+
+    Returns:
+        Tensor: (N, K, H, W) logits over the image.
+    """
+    images = []
+    for logits, (height, width) in zip(low_res.split(1), content.tolist()):
+        enlarged = F.interpolate(logits, input_size, mode='bilinear', align_corners=False)
+        cut = enlarged[..., :height, :width]
+        images.append(F.interpolate(cut, tuple(size), mode='bilinear', align_corners=False))
+    return torch.cat(images)

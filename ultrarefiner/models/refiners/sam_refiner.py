@@ -1,0 +1,188 @@
+"""SAMRefiner: the Segment Anything Model as a refiner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...interfaces import BaseRefiner
+from ...registry import ADAPTERS, CANDIDATE_SELECTIONS, REFINERS
+from ...structures import MEDSAM_PROFILE, SAM_PROFILE, ImageEmbedding, InputProfile, Prompts, SegOutput
+from ...structures.prompts import KINDS
+from ...utils.checkpoint import check_input_profiles
+from ...utils.freeze import freeze, is_trainable
+from .sam_architecture import NUM_CANDIDATES, SAMArchitecture
+from .sam_checkpoint import PARTS, fit, read_sam
+from .sam_decoding import predict_candidates, to_image_size
+from .sam_prompts import crop_masks, embed_prompts
+
+PROFILES = dict(sam=SAM_PROFILE, medsam=MEDSAM_PROFILE)
+
+
+@REFINERS.register_module()
+class SAMRefiner(BaseRefiner):
+    """SAM or MedSAM, made of the modules of the `segment_anything` package.
+
+    Its state dict has the names of the published files. With the same weights, image and prompts its masks and
+    predicted IoU are those of `segment_anything.SamPredictor` with ``multimask_output=True``; a batch gives what its
+    images give one by one.
+
+    Args:
+        arch (str | dict): 'vit_b', 'vit_l', 'vit_h', or sizes (see `SAMArchitecture`). Defaults to 'vit_b'.
+        input_profile (str | dict): How the weights want their images: 'sam', 'medsam', or an `InputProfile`.
+            Defaults to 'sam'.
+        encoder (str | dict): The image encoder is 'frozen', 'trained', or frozen with the adapter of this config, such
+            as ``dict(type='LoRAAdapter', r=4)``. Defaults to 'frozen'.
+        checkpoint (str, optional): Weights, read by ``init_weights()``. None starts from random weights.
+        selection (dict, optional): Config of the candidate selection. Defaults to `ArgmaxSelection`.
+        init_cfg (dict, optional): mmengine's.
+
+    Attributes:
+        image_encoder, prompt_encoder, mask_decoder: SAM's parts.
+        adapter (BaseAdapter, optional): What `encoder` built.
+
+    Raises:
+        ValueError: If an argument is none of those above, or the profile does not fit the architecture.
+    """
+
+    accepts = frozenset(KINDS)
+
+    def __init__(
+        self,
+        arch: str | dict = 'vit_b',
+        input_profile: str | dict = 'sam',
+        encoder: str | dict = 'frozen',
+        checkpoint: str | None = None,
+        selection: dict | None = None,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(init_cfg)
+        self.architecture = SAMArchitecture.from_config(arch)
+        self.input_profile = _profile(input_profile, self.architecture.image_size)
+        self.checkpoint = checkpoint
+        self.image_encoder, self.prompt_encoder, self.mask_decoder = self.architecture.build()
+        self.selection = CANDIDATE_SELECTIONS.build(selection or dict(type='ArgmaxSelection'))
+        self.adapter = None
+        if encoder == 'frozen':
+            freeze(self.image_encoder)
+        elif isinstance(encoder, dict):
+            self.adapter = ADAPTERS.build(encoder)
+            self.adapter.inject(self.image_encoder)
+        elif encoder != 'trained':
+            raise ValueError(
+                f"SAMRefiner: encoder is {encoder!r}, expected 'frozen', 'trained' or the config of an adapter, such "
+                "as dict(type='LoRAAdapter', r=4)"
+            )
+
+    def encode_image(self, images: list[Tensor]) -> ImageEmbedding:
+        """See the images; without an autograd graph when nothing in the encoder takes gradient.
+
+        Args:
+            images (list[Tensor]): N images (3, H_i, W_i), RGB, uint8, at their original sizes.
+
+        Returns:
+            ImageEmbedding: Features (N, C, g, g), with g = image_size / patch_size.
+        """
+        batch, content = self.input_profile.prepare(images)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and is_trainable(self.image_encoder)):
+            return ImageEmbedding(self.image_encoder(batch), content)
+
+    def decode(
+        self, embedding: ImageEmbedding, coarse: SegOutput, prompts: Prompts, size: tuple[int, int]
+    ) -> SegOutput:
+        """Make three candidates for each slot, select, and resize to the image.
+
+        Args:
+            embedding (ImageEmbedding): Of the N images.
+            coarse (SegOutput): Read for its number of slots only.
+            prompts (Prompts): Normalised coordinates. For a kind that is absent SAM's own default stands in.
+            size (tuple[int, int]): (H, W) in pixels of the logits wanted, covering the whole image.
+
+        Returns:
+            SegOutput: ``logits`` (N, K, H, W), ``quality`` (N, K), ``candidates`` (N, K, 3, 4g, 4g) over the whole
+            image, ``candidate_quality`` (N, K, 3).
+        """
+        content, slots = embedding.content, coarse.logits.shape[1]
+        sparse, dense = embed_prompts(self.prompt_encoder, prompts, content, slots)
+        features = embedding.features.repeat_interleave(slots, dim=0)
+        position = self.prompt_encoder.get_dense_pe()
+        low_res, quality = predict_candidates(self.mask_decoder, features, position, sparse, dense)
+        mask, mask_quality = self.selection(low_res, quality)
+
+        per_slot = (-1, slots)
+        candidates = low_res.unflatten(0, per_slot)
+        input_size = self.prompt_encoder.input_image_size
+        return SegOutput(
+            logits=to_image_size(mask.unflatten(0, per_slot), content, input_size, size),
+            quality=mask_quality.unflatten(0, per_slot),
+            candidates=crop_masks(candidates.flatten(1, 2), content, self.prompt_encoder).unflatten(
+                1, (slots, NUM_CANDIDATES)
+            ),
+            candidate_quality=quality.unflatten(0, per_slot),
+        )
+
+    def freeze_unused(self, kinds: frozenset, quality_used: bool) -> None:
+        """Freeze what can get no gradient, so that distributed training never waits for it.
+
+        Args:
+            kinds (frozenset): The prompt kinds that will be given.
+            quality_used (bool): Whether a loss reads the predicted quality.
+        """
+        prompt_encoder, mask_decoder = self.prompt_encoder, self.mask_decoder
+        background, foreground, *corners = prompt_encoder.point_embeddings
+        # SAM adds the embedding of every point label to the points that have it, so with points all of them take part.
+        unused = [] if 'points' in kinds else [background, foreground, prompt_encoder.not_a_point_embed]
+        unused += [] if 'boxes' in kinds else corners
+        unused += [prompt_encoder.no_mask_embed if 'masks' in kinds else prompt_encoder.mask_downscaling]
+        # The single mask of SAM's other mode is never made.
+        unused += [mask_decoder.output_hypernetworks_mlps[0]]
+        unused += [] if quality_used or self.selection.reads_quality else [mask_decoder.iou_prediction_head]
+        for module in unused:
+            freeze(module)
+
+    def init_weights(self) -> None:
+        """Read the checkpoint; the Runner calls it before training."""
+        if self.is_init:
+            return
+        if self.init_cfg:
+            super().init_weights()
+        if self.checkpoint is not None:
+            self.load_checkpoint(self.checkpoint)
+        self.is_init = True
+
+    def load_checkpoint(self, path: str | Path) -> None:
+        """Load the published weights, MedSAM's, or what our training saved.
+
+        Args:
+            path (str | Path): The file; see `read_sam` for the layouts. One that holds only trained weights is laid
+                over the frozen ones that the model has.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it does not fit the model, or its input profile is not the configured one.
+        """
+        state, frozen, checkpoint = read_sam(path)
+        check_input_profiles(checkpoint, dict(refiner=self.input_profile.as_dict()), str(path))
+        own = {name: value for name, value in self.state_dict().items() if name.startswith(PARTS)}
+        plain_key = str if self.adapter is None else self.adapter.plain_key
+        self.load_state_dict(fit(state, frozen, own, plain_key, path), strict=False)
+
+
+def _profile(config: str | dict, image_size: int) -> InputProfile:
+    if isinstance(config, str):
+        if config not in PROFILES:
+            raise ValueError(
+                f'SAMRefiner: input_profile is {config!r}, expected one of {sorted(PROFILES)} or the values of an '
+                'InputProfile'
+            )
+        return replace(PROFILES[config], size=(image_size, image_size))
+    profile = InputProfile(**config)
+    if profile.size != (image_size, image_size) or profile.grey:
+        raise ValueError(
+            f'SAMRefiner: input_profile has size {profile.size} and grey={profile.grey}, but the architecture takes '
+            f'RGB images of {image_size} x {image_size} pixels; change one of them'
+        )
+    return profile

@@ -1,0 +1,50 @@
+"""Checkpoints that hold only what trained, and the fingerprint of the frozen base they need."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+PARTIAL_KEY = 'ultrarefiner_partial'
+
+
+def frozen_names(model: nn.Module) -> list[str]:
+    """The entries of the state dict that training cannot change.
+
+    These are the parameters without gradient, and the buffers in modules that `freeze` froze. A buffer elsewhere may
+    change although its module has no gradient (the statistics of a batch normalisation), so it is not among them.
+    """
+    names = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    entries = model.state_dict().keys()
+    for prefix, part in model.named_modules():
+        if getattr(part, 'is_frozen', False):
+            buffers = (f'{prefix}.{name}' if prefix else name for name, _ in part.named_buffers())
+            names.extend(name for name in buffers if name in entries)
+    return list(dict.fromkeys(names))
+
+
+def fingerprints(state: dict[str, Tensor], names: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each entry's bytes, by name."""
+    return {name: hashlib.sha256(_bytes(state[name])).hexdigest() for name in names}
+
+
+def differing(state: dict[str, Tensor], expected: dict[str, str]) -> list[str]:
+    """The names of ``expected`` whose entry in ``state`` is absent or has another fingerprint."""
+    present = [name for name in expected if name in state]
+    found = fingerprints(state, present)
+    return [name for name, value in expected.items() if found.get(name) != value]
+
+
+def shorten(names: Iterable[str], limit: int = 6) -> str:
+    """Names for a message: the first few and how many more."""
+    names = sorted(names)
+    more = f' and {len(names) - limit} more' if len(names) > limit else ''
+    return ', '.join(names[:limit]) + more
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return memoryview(flat.view(torch.uint8).numpy())
