@@ -58,7 +58,9 @@ def wrong_imports(path: Path) -> list[str]:
     return [
         f'{path.relative_to(PACKAGE)}:{line} imports {name}'
         for line, name in imported(path)
-        if name and part_of(name) not in allowed and not any(part_of(name).startswith(f'{item}.') for item in allowed)
+        if name not in ('', '__version__')
+        and part_of(name) not in allowed
+        and not any(part_of(name).startswith(f'{item}.') for item in allowed)
     ]
 
 

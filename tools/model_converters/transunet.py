@@ -17,7 +17,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='example: python tools/model_converters/transunet.py epoch_149.pth checkpoints/transunet.pth',
+        epilog='Example: python tools/model_converters/transunet.py epoch_149.pth checkpoints/transunet.pth. To use '
+        "it, give the EncoderDecoder init_cfg=dict(type='Pretrained', checkpoint='checkpoints/transunet.pth') and its "
+        'backbone init_cfg=None.',
     )
     parser.add_argument('src', type=Path, help='checkpoint of github.com/Beckschen/TransUNet (a state dict)')
     parser.add_argument('dst', type=Path, help='file to write')

@@ -13,6 +13,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from ..engine.hooks.best_checkpoint_hook import leaves
 from ..registry import MODELS
 from ..utils.checkpoint import check_input_profiles, is_partial, load_strictly, read_checkpoint, state_dict_of
 
@@ -75,14 +76,15 @@ def prepare_training(runner: Runner) -> None:
     Raises:
         ValueError: If a checkpoint of an earlier phase was made with another split of the dataset.
     """
-    split = runner.train_loop.dataloader.dataset.metainfo.get('split_sha256')
+    dataset = runner.train_loop.dataloader.dataset
     if runner.cfg.get('val_cfg'):
         _ = runner.val_loop
     if not runner.cfg.get('resume'):
         model = unwrap(runner.model)
         model.init_weights()
-        for source in model.init_from.values():
-            check_split(read_checkpoint(source), split, source)
+        splits = {part.metainfo.get('dataset'): part.metainfo.get('split_sha256') for part in leaves(dataset)}
+        for source in filter(None, model.init_from.values()):
+            check_splits(read_checkpoint(source), splits, source)
 
 
 def prepare_testing(runner: Runner, checkpoint: str) -> None:
@@ -101,18 +103,25 @@ def prepare_testing(runner: Runner, checkpoint: str) -> None:
     load_strictly(model, state_dict_of(saved), checkpoint, optional=is_partial(saved))
 
 
-def check_split(checkpoint: dict, split: str | None, source: str) -> None:
-    """Refuse a checkpoint that was trained on another split: its validation images may be training images here.
+def check_splits(checkpoint: dict, splits: dict[str, str], source: str) -> None:
+    """Refuse a checkpoint that was trained on another split: its training images may be validation images here.
+
+    Args:
+        checkpoint (dict): As read.
+        splits (dict[str, str]): The hash of the split, by dataset.
+        source (str): Where the checkpoint comes from, for messages.
 
     Raises:
-        ValueError: If both carry the hash of a split and the two differ.
+        ValueError: If both know a dataset, and the hashes of its split differ.
     """
-    trained = checkpoint.get('meta', {}).get('ultrarefiner', {}).get('split_sha256')
-    if trained and split and trained != split:
-        raise ValueError(
-            f'{source} was trained on the split {trained[:12]}, the dataset of this config has the split {split[:12]} '
-            '(splits.json): train the earlier phase again, or take the dataset that it was trained on'
-        )
+    trained = checkpoint.get('meta', {}).get('ultrarefiner', {}).get('splits', {})
+    for dataset in trained.keys() & splits.keys():
+        if trained[dataset] != splits[dataset]:
+            raise ValueError(
+                f'{source} was trained on the split {trained[dataset][:12]} of {dataset}, the dataset of this config has '
+                f'the split {splits[dataset][:12]} (splits.json): train the earlier phase again, or take the dataset '
+                'that it was trained on'
+            )
 
 
 def unwrap(model: nn.Module) -> nn.Module:

@@ -36,8 +36,9 @@ class Archive(ABC):
             DatasetError: If the file cannot be read.
         """
 
+    @abstractmethod
     def close(self) -> None:
-        """Let go of the file; the archive cannot be read any more."""
+        """Let go of the archive; it cannot be read any more."""
 
     def __enter__(self) -> Archive:
         return self
@@ -66,7 +67,9 @@ class Archive(ABC):
             parts = name.split('/')
             for depth, part in enumerate(parts):
                 children.setdefault('/'.join(parts[:depth]), set()).add(part)
-        found = sorted((folder.count('/') + bool(folder), folder) for folder in children if children[folder] >= {*entries})
+        found = sorted(
+            (folder.count('/') + bool(folder), folder) for folder in children if children[folder] >= {*entries}
+        )
         wanted = ', '.join(entries)
         if not found:
             top = ', '.join(sorted(children.get('', set()))[:8]) or 'nothing'
@@ -92,6 +95,9 @@ class FolderArchive(Archive):
             return (self.path / name).read_bytes()
         except OSError as error:
             raise DatasetError(f'{self.path / name}: cannot be read ({error.strerror}).') from error
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 class ZipArchive(Archive):

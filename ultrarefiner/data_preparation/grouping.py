@@ -53,24 +53,36 @@ def near_duplicates(hashes: Sequence[str], max_distance: int = SAME_PLACE) -> li
     return pairs
 
 
-def assign_groups(names: Sequence[str], patients: Sequence[str], hashes: Sequence[str]) -> list[str]:
-    """The group of every image.
+def duplicate_pairs(patients: Sequence[str], hashes: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of images that must not be parted: near-duplicates, and between two known patients copies alone.
 
-    Images of one patient share a group, and so do patients of whom one has a copy of the other's image. Images without
-    a patient are grouped with their near-duplicates.
+    Args:
+        patients (Sequence[str]): Patient of every image, '' where unknown.
+        hashes (Sequence[str]): From `dhash`.
+
+    Returns:
+        list[tuple[int, int]]: Positions (i, j), i < j, in order.
+    """
+    copies = set(near_duplicates(hashes, SAME_IMAGE))
+    return [
+        (i, j)
+        for i, j in near_duplicates(hashes)
+        if (i, j) in copies or not (patients[i] and patients[j]) or patients[i] == patients[j]
+    ]
+
+
+def assign_groups(names: Sequence[str], patients: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """The group of every image: what is linked by a patient or by a pair of duplicates, directly or in a chain.
 
     Args:
         names (Sequence[str]): Of the images.
         patients (Sequence[str]): Their patients, '' where unknown.
-        hashes (Sequence[str]): From `dhash`.
+        pairs (Sequence[tuple[int, int]]): From `duplicate_pairs`.
 
     Returns:
         list[str]: `patient_X` or `cluster_NAME`, after the first member in order of the images.
     """
-    copies = set(near_duplicates(hashes, SAME_IMAGE))
-    edges = [
-        (i, j) for i, j in near_duplicates(hashes) if not (patients[i] and patients[j]) or (i, j) in copies
-    ]
+    edges = list(pairs)
     first: dict[str, int] = {}
     for index, patient in enumerate(patients):
         if patient:

@@ -125,7 +125,9 @@ class Splits:
         if self.protocol not in PROTOCOLS:
             return f'protocol {self.protocol!r}, expected one of {", ".join(PROTOCOLS)}.'
         if self.n_folds < 2 or not all(self.folds):
-            return f'{self.n_folds} folds of {[len(fold) for fold in self.folds]} images, expected 2 or more, none empty.'
+            return (
+                f'{self.n_folds} folds of {[len(fold) for fold in self.folds]} images, expected 2 or more, none empty.'
+            )
         in_folds = [name for fold in self.folds for name in fold]
         for side, names in (('train', self.train), ('test', self.test), ('folds', in_folds)):
             name, count = Counter(names).most_common(1)[0] if names else ('', 1)

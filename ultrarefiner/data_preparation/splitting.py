@@ -17,9 +17,7 @@ from .splits import Splits
 TRIES = 50
 
 
-def method_split(
-    dataset: str, groups: Mapping[str, str], seed: int, n_folds: int, test_fraction: float
-) -> Splits:
+def method_split(dataset: str, groups: Mapping[str, str], seed: int, n_folds: int, test_fraction: float) -> Splits:
     """The method's plain random split: sorted names, shuffled; round((1 - test_fraction) n) train; folds likewise.
 
     It knows nothing of groups, and so leaks; for comparison with published numbers only.

@@ -42,8 +42,9 @@ class ConvertedDataset(BaseSegDataset):
             Values that are not listed are refused. Defaults to ``{0: 0, 255: 1}``.
         coarse_dir (str, optional): Folder of stored coarse predictions, ``{name}.npy`` or ``{name}.png``, read by
             `LoadCoarsePrediction`.
-        require_proof (bool): Whether ``coarse_dir`` must come with the proof that `tools/predict_folds.py` writes beside
-            it. False accepts a folder made by another program; only the file names are then checked. Defaults to True.
+        require_proof (bool): Whether ``coarse_dir`` must come with the ``proof.json`` that `tools/predict_folds.py`
+            writes beside it. False accepts a folder made by another program; only the file names are then checked.
+            Defaults to True.
         **kwargs: mmseg's, such as ``pipeline``, ``indices`` and ``metainfo`` (other ``classes`` come with a
             ``label_map`` that gives their labels).
 
@@ -83,7 +84,7 @@ class ConvertedDataset(BaseSegDataset):
 
     @classmethod
     def get_label_map(cls, new_classes=None) -> None:
-        """mmseg's selection of classes by name is not used: ``label_map`` says which pixel is what."""
+        """Do not select classes by name, as mmseg would: ``label_map`` says which pixel is what."""
 
     def load_data_list(self) -> list[dict]:
         """List the images of the subset, sorted by name, after checking their files.
@@ -103,13 +104,13 @@ class ConvertedDataset(BaseSegDataset):
         return items
 
     def __str__(self) -> str:
-        fold = '' if self._held_out_fold() is None else f' of fold {self.fold}'
+        fold = f' of fold {self.fold}' if self.subset in ('train', 'val') else ''
         return f'{type(self).__name__} {self.subset!r}{fold} at {self.data_root}'
 
     def _check_arguments(self) -> None:
         if self.subset not in SUBSETS:
             raise ValueError(f'{type(self).__name__}.subset is {self.subset!r}, expected one of {SUBSETS}')
-        if self._held_out_fold() is None:
+        if self.subset not in ('train', 'val'):
             return
         folds = self.splits.n_folds
         if isinstance(self.fold, str) and '{' in self.fold:

@@ -121,7 +121,9 @@ class RefinementMetric(BaseMetric):
                 row.update({f'{stage}/{metric}': score for metric, score in scores.items()})
                 row[f'area/{stage}'] = int((prediction == label).sum())
             if 'delta' in self._columns():
-                row.update({f'delta/{metric}': row[f'refined/{metric}'] - row[f'coarse/{metric}'] for metric in METRICS})
+                row.update(
+                    {f'delta/{metric}': row[f'refined/{metric}'] - row[f'coarse/{metric}'] for metric in METRICS}
+                )
             if quality is not None:
                 row['predicted_iou'] = float(quality[label - 1])
             rows.append(row)

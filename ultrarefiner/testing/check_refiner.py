@@ -24,9 +24,9 @@ def check_refiner(cfg: dict) -> None:
     """Hold a refiner to the contract of `BaseRefiner`.
 
     It takes every prompt kind that it declares, alone and all together; shapes fit N images of different sizes, K slots
-    and any size asked for; a batch equals its images one by one; evaluation is deterministic; the coordinates of padding
-    points do not matter; after ``freeze_unused`` every trainable parameter takes part in the loss; half precision gives
-    finite masks.
+    and any size asked for; a batch equals its images one by one; evaluation is deterministic; the coordinates of
+    padding points do not matter; after ``freeze_unused`` every trainable parameter takes part in the loss; half
+    precision gives finite masks.
 
     Args:
         cfg (dict): Config of the refiner; its ``type`` may be a class. Choose a small one: it runs some 20 times.

@@ -87,13 +87,17 @@ def _regions(labels: np.ndarray, size: tuple[int, int], colour, class_colours) -
     return regions
 
 
-def _draw_regions(picture: np.ndarray, regions: list, thickness: int = 2) -> np.ndarray:
+def _draw_regions(picture: np.ndarray, regions: list) -> np.ndarray:
     """Draw the outlines of masks, dark below so that they show on any image."""
     picture = picture.copy()
-    for mask, colour in regions:
-        contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, contours, -1, (0, 0, 0), thickness + 2, cv2.LINE_AA)
-        cv2.drawContours(picture, contours, -1, colour, thickness, cv2.LINE_AA)
+    outlines = [
+        (cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0], colour)
+        for mask, colour in regions
+    ]
+    for contours, _ in outlines:
+        cv2.drawContours(picture, contours, -1, (0, 0, 0), 4, cv2.LINE_AA)
+    for contours, colour in outlines:
+        cv2.drawContours(picture, contours, -1, colour, 2, cv2.LINE_AA)
     return picture
 
 
@@ -102,8 +106,10 @@ def _mask_panel(picture, labels, outline, name, colour, class_colours, score) ->
     regions = _regions(labels, picture.shape[:2], colour, class_colours)
     for mask, fill in regions:
         filled[mask] = (0.62 * picture[mask] + 0.38 * np.array(fill)).astype(np.uint8)
-    drawn = _draw_regions(_draw_regions(filled, regions), outline, thickness=1)
-    return _with_header(drawn, name, '' if score is None else f'Dice {score:.3f}', colour)
+    # The truth goes below: it shows where the mask is wrong.
+    return _with_header(
+        _draw_regions(filled, outline + regions), name, '' if score is None else f'Dice {score:.3f}', colour
+    )
 
 
 def _draw_prompts(picture: np.ndarray, prompts: Prompts) -> np.ndarray:
@@ -167,9 +173,16 @@ def _with_footer(picture: np.ndarray, title: str, scores: dict[str, float]) -> n
     _write(draw, MARGIN, FOOTER_HEIGHT, title, FAINT_TEXT, 16)
     if {'coarse', 'refined'} <= set(scores):
         delta = scores['refined'] - scores['coarse']
-        text = f'Dice {delta:+.3f} by refining'
+        text = f'Dice gain {delta:+.3f}'
         colour = TRUTH if delta > 0 else POINTS[0] if delta < 0 else FAINT_TEXT
-        _write(draw, bar.width - MARGIN - draw.textlength(text, ImageFont.load_default(16)), FOOTER_HEIGHT, text, colour, 16)
+        _write(
+            draw,
+            bar.width - MARGIN - draw.textlength(text, ImageFont.load_default(16)),
+            FOOTER_HEIGHT,
+            text,
+            colour,
+            16,
+        )
     return np.concatenate([picture, np.asarray(bar)])
 
 

@@ -30,7 +30,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='SplitSegDataset',
+        type='ConvertedDataset',
         data_root='{data_dir}/{dataset}',
         coarse_dir='{out_dir}/predictions/{dataset}/predictions',
         subset='train',
@@ -44,7 +44,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='SplitSegDataset',
+        type='ConvertedDataset',
         data_root='{data_dir}/{dataset}',
         coarse_dir='{out_dir}/predictions/{dataset}/predictions',
         subset='val',

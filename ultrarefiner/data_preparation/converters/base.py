@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..archive import Archive
+from ..archive import Archive, stem_of
 from ..errors import DatasetError
-from ..images import decode
+from ..images import decode, is_image
 from ..mask_rules import BINARY, MaskRule
 
 
@@ -141,6 +141,19 @@ class BaseConverter(ABC):
         )
 
 
+def by_stem(archive: Archive, folder: str) -> dict[str, list[str]]:
+    """The images directly in a folder, by file name without suffix."""
+    found: dict[str, list[str]] = {}
+    for source in filter(is_image, archive.within(folder)):
+        found.setdefault(stem_of(source), []).append(source)
+    return found
+
+
+def safe_name(text: str) -> str:
+    """A text with everything that some file system refuses in a name replaced by '_'."""
+    return re.sub(r'[^A-Za-z0-9._-]+', '_', text).strip('._') or '_'
+
+
 def pair_up(images: Mapping[str, Sequence[str]], masks: Mapping[str, Sequence[str]]) -> tuple[list[str], list[Fault]]:
     """Match images and masks by key.
 
@@ -176,4 +189,6 @@ def pair_one_to_one(
 
 def natural_key(text: str) -> tuple:
     """Sorts 'case2' before 'case10'."""
-    return tuple((int(part), '') if part.isdigit() and part.isascii() else (-1, part) for part in re.split(r'(\d+)', text))
+    return tuple(
+        (int(part), '') if part.isdigit() and part.isascii() else (-1, part) for part in re.split(r'(\d+)', text)
+    )

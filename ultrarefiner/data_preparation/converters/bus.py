@@ -106,8 +106,8 @@ def _which(archive: Archive, cased: list[bool]) -> str:
     by_count = {UDIAT_COUNT: 'UDIAT', BUSIS_COUNT: 'BUSIS'}.get(len(cased), by_name)
     if by_count != by_name:
         raise DatasetError(
-            f'{archive.path}: the {len(cased)} images are as many as {by_count} has, but named like those of {by_name}; '
-            'cannot tell which archive this is. Restore the original file names.'
+            f'{archive.path}: the {len(cased)} images are as many as {by_count} has, but named like those of '
+            f'{by_name}; cannot tell which archive this is. Restore the original file names.'
         )
     return by_name
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..archive import Archive, stem_of
-from ..images import is_image
-from .base import BaseConverter, Collection, Expected, Sample, pair_one_to_one
+from ..archive import Archive
+from .base import BaseConverter, Collection, Expected, Sample, by_stem, pair_one_to_one, safe_name
 
 CLASSES = ('Benign', 'Malignant')
 
@@ -27,13 +26,13 @@ class BUSUCConverter(BaseConverter):
             ),
         )
         for title in CLASSES:
-            images = _by_stem(archive, f'{prefix}{title}/images')
-            masks = _by_stem(archive, f'{prefix}{title}/masks')
+            images = by_stem(archive, f'{prefix}{title}/images')
+            masks = by_stem(archive, f'{prefix}{title}/masks')
             keys, faults = pair_one_to_one(images, masks)
             collection.faults += faults
             label = title.lower()
             collection.samples += [
-                Sample(f'{label}_{key}', images[key][0], (masks[key][0],), label=label) for key in keys
+                Sample(f'{label}_{safe_name(key)}', images[key][0], (masks[key][0],), label=label) for key in keys
             ]
         repeated = [name for name in archive.names if name.startswith(f'{prefix}All/')]
         if repeated:
@@ -44,10 +43,3 @@ class BUSUCConverter(BaseConverter):
         """Some masks of this archive have another size than their image: stretched to it, nearest neighbour."""
         stretched = cv2.resize(lesion.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return stretched.astype(bool), 'mask_resized'
-
-
-def _by_stem(archive: Archive, folder: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for source in filter(is_image, archive.within(folder)):
-        found.setdefault(stem_of(source), []).append(source)
-    return found

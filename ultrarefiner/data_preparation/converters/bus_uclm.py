@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ..archive import Archive, stem_of
-from ..images import is_image
 from ..mask_rules import ColourMap
-from .base import BaseConverter, Collection, Expected, Fault, Sample, pair_one_to_one
+from .base import BaseConverter, Collection, Expected, Fault, Sample, by_stem, pair_one_to_one, safe_name
 from .tables import read_table
 
 TABLE = 'INFO.csv'
@@ -40,8 +39,7 @@ class BUSUCLMConverter(BaseConverter):
                 },
             ),
         )
-        images = {stem_of(name): [name] for name in archive.within(f'{prefix}images') if is_image(name)}
-        masks = {stem_of(name): [name] for name in archive.within(f'{prefix}masks') if is_image(name)}
+        images, masks = by_stem(archive, f'{prefix}images'), by_stem(archive, f'{prefix}masks')
         keys, faults = pair_one_to_one(images, masks)
         collection.faults += faults
         for key in keys:
@@ -54,5 +52,5 @@ class BUSUCLMConverter(BaseConverter):
             else:
                 flags = tuple(flag.lower() for flag in FLAGS if info[key][flag].lower() in YES)
                 label = info[key]['Label'].lower() or 'unknown'
-                collection.samples.append(Sample(key, source, (masks[key][0],), patient, label, flags))
+                collection.samples.append(Sample(safe_name(key), source, (masks[key][0],), patient, label, flags))
         return collection

@@ -32,7 +32,9 @@ class BUSIConverter(BaseConverter):
             for source in filter(is_image, archive.within(folder)):
                 match = FILE.fullmatch(stem_of(source))
                 if match is None or match['label'] != label:
-                    collection.faults.append(Fault(source, f'expected a name like "{label} (1).png"; remove or rename it.'))
+                    collection.faults.append(
+                        Fault(source, f'expected a name like "{label} (1).png"; remove or rename it.')
+                    )
                     continue
                 (masks if match['mask'] else images).setdefault(match['number'], []).append(source)
             keys, faults = pair_up(images, masks)

@@ -54,17 +54,26 @@ def read_coco(text: str | bytes, name: str) -> list[CocoImage]:
     for entry in _entries(content, 'images', name):
         key, file_name = entry.get('id'), entry.get('file_name')
         size = (entry.get('height'), entry.get('width'))
-        if not _is_whole(key) or not isinstance(file_name, str) or not all(_is_whole(side) and side > 0 for side in size):
+        if (
+            not _is_whole(key)
+            or not isinstance(file_name, str)
+            or not all(_is_whole(side) and side > 0 for side in size)
+        ):
             raise DatasetError(f'{name}: image {entry!r:.200} lacks a whole id, height or width, or a file_name.')
         if key in images:
             raise DatasetError(f'{name}: two images have the id {key}.')
         images[key] = CocoImage(file_name, *size)
-    titles = {entry.get('id'): str(entry.get('name')) for entry in _entries(content, 'categories', name, optional=True)
-              if _is_whole(entry.get('id'))}
+    titles = {
+        entry.get('id'): str(entry.get('name'))
+        for entry in _entries(content, 'categories', name, optional=True)
+        if _is_whole(entry.get('id'))
+    }
     for entry in _entries(content, 'annotations', name):
         key = entry.get('image_id')
         if not _is_whole(key) or key not in images:
-            raise DatasetError(f'{name}: annotation {entry.get("id")!r:.50} is of image {key!r:.50}, which is not listed.')
+            raise DatasetError(
+                f'{name}: annotation {entry.get("id")!r:.50} is of image {key!r:.50}, which is not listed.'
+            )
         images[key].segmentations.append(entry.get('segmentation'))
         category = entry.get('category_id')
         if _is_whole(category) and category in titles:

@@ -11,7 +11,7 @@ from ..archive import Archive
 from ..errors import DatasetError
 from ..images import is_image
 from ..mask_rules import MaskRule
-from .base import BaseConverter, Collection, Expected, Fault, Sample, natural_key, pair_one_to_one
+from .base import BaseConverter, Collection, Expected, Fault, Sample, natural_key, pair_one_to_one, safe_name
 from .coco import CocoImage, draw, read_coco
 
 
@@ -68,7 +68,7 @@ class FolderConverter(BaseConverter):
     @staticmethod
     def _keyed(archive: Archive, folder: str, ending: str) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        start = f'{folder}/' if folder not in ('', '.') else ''
+        start = folder_prefix(folder)
         for source in archive.names:
             key = str(PurePosixPath(source.removeprefix(start)).with_suffix(''))
             if source.startswith(start) and is_image(source) and key.endswith(ending):
@@ -100,9 +100,10 @@ class CocoConverter(BaseConverter):
             raise DatasetError(f'{archive.path}: no file {self.annotations}; name the COCO file with --coco.')
         collection = Collection(self.dataset, Expected())
         known = set(archive.names)
+        start = folder_prefix(self.images)
         listed = read_coco(archive.read(self.annotations), self.annotations)
         for image in sorted(listed, key=lambda image: natural_key(image.file_name)):
-            candidates = (f'{self.images}/{image.file_name}', image.file_name)
+            candidates = (f'{start}{image.file_name}', image.file_name)
             source = next((name for name in candidates if name in known), None)
             if source is None:
                 fault = f'listed in {self.annotations}, but neither {candidates[0]} nor {candidates[1]} exists.'
@@ -117,7 +118,7 @@ class CocoConverter(BaseConverter):
             if patient is not None:
                 name = safe_name(str(PurePosixPath(image.file_name).with_suffix('')))
                 collection.samples.append(Sample(name, source, (self.annotations,), patient, label))
-        unlisted = [name for name in archive.names if name.startswith(f'{self.images}/') and is_image(name)]
+        unlisted = [name for name in archive.names if name.startswith(start) and is_image(name)]
         unlisted = [name for name in unlisted if name not in self.drawings]
         if unlisted:
             collection.left_out[f'not listed in {self.annotations}'] = unlisted
@@ -129,6 +130,11 @@ class CocoConverter(BaseConverter):
         if lesion.shape != size:
             lesion, _ = self.fit_mask(lesion, size, f'{self.annotations}, {sample.image_source}')
         return lesion, ()
+
+
+def folder_prefix(folder: str) -> str:
+    """What the paths in a folder start with; '' and '.' are the top."""
+    return '' if folder in ('', '.') else f'{folder}/'
 
 
 def compile_pattern(pattern: str | None) -> re.Pattern | None:
@@ -153,8 +159,3 @@ def find_patient(pattern: re.Pattern | None, source: str, faults: list[Fault]) -
         faults.append(Fault(source, f'--patient-pattern {pattern.pattern!r} finds no patient in it.'))
         return None
     return patient
-
-
-def safe_name(key: str) -> str:
-    """A key with everything that some file system refuses replaced by '_'."""
-    return re.sub(r'[^A-Za-z0-9._-]+', '_', key).strip('._') or '_'

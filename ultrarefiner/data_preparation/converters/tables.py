@@ -29,7 +29,9 @@ def read_table(archive: Archive, name: str, columns: Sequence[str]) -> list[dict
     except UnicodeDecodeError as error:
         raise DatasetError(f'{archive.path}: {name} is not UTF-8 text ({error}); save it as such.') from error
     header = text.partition('\n')[0]
-    reader = csv.DictReader(io.StringIO(text, newline=''), delimiter=';' if header.count(';') > header.count(',') else ',')
+    reader = csv.DictReader(
+        io.StringIO(text, newline=''), delimiter=';' if header.count(';') > header.count(',') else ','
+    )
     found = [(column or '').strip() for column in reader.fieldnames or ()]
     reader.fieldnames = found
     lacking = [column for column in columns if column not in found]

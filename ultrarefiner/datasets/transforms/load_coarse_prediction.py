@@ -63,7 +63,7 @@ class LoadCoarsePrediction(BaseTransform):
         low, high = array.min(), array.max()
         if not (np.isfinite(low) and np.isfinite(high) and 0 <= low and high <= 1):
             raise ValueError(
-                f'the coarse prediction {path} ranges from {low} to {high}, expected probabilities in [0, 1]: apply the '
-                'sigmoid to logits, divide grey values by 255, and write the predictions again'
+                f'the coarse prediction {path} ranges from {low} to {high}, expected probabilities in [0, 1]: apply '
+                'the sigmoid to logits, divide grey values by 255, and write the predictions again'
             )
         return array

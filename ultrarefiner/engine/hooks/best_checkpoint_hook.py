@@ -24,10 +24,10 @@ class BestCheckpointHook(Hook):
     The file holds only ``state_dict`` and ``meta``, loads with ``weights_only=True``, and is replaced in one step, so
     that it is whole whenever training is interrupted. Needs ``CheckpointHook(save_best=...)``.
 
-    The meta data of this and every other checkpoint of the run says under ``ultrarefiner`` what the weights were trained
-    on: ``version``, ``input_profiles``, ``dataset`` (names joined by '+'), ``splits`` (hash by dataset),
-    ``split_sha256`` (of the only dataset, else None), ``fold``, ``classes``, ``phase`` (the config's top-level value, if
-    any), ``epoch``, and ``metrics`` of the validation that it was saved after, if any.
+    The meta data of this and every other checkpoint of the run says under ``ultrarefiner`` what the weights were
+    trained on: ``version``, ``input_profiles``, ``dataset`` (names joined by '+'), ``splits`` (hash by dataset),
+    ``split_sha256`` (of the only dataset, else None), ``fold``, ``classes``, ``phase`` (the config's top-level value,
+    if any), ``epoch``, and ``metrics`` of the validation that it was saved after, if any.
     """
 
     priority = 'NORMAL'  # before CheckpointHook, which saves in after_val_epoch
@@ -46,7 +46,7 @@ class BestCheckpointHook(Hook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Write down what the weights were trained on."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        datasets = _parts(runner.train_dataloader.dataset)
+        datasets = leaves(runner.train_dataloader.dataset)
         splits = {part.metainfo.get('dataset'): part.metainfo.get('split_sha256') for part in datasets}
         checkpoint['meta']['ultrarefiner'] = dict(
             version=__version__,
@@ -79,6 +79,6 @@ class BestCheckpointHook(Hook):
         runner.logger.info(f'best weights so far: {target}')
 
 
-def _parts(dataset) -> list:
+def leaves(dataset) -> list:
     """The datasets inside of a concatenation, or the dataset itself."""
-    return [leaf for part in dataset.datasets for leaf in _parts(part)] if hasattr(dataset, 'datasets') else [dataset]
+    return [leaf for part in dataset.datasets for leaf in leaves(part)] if hasattr(dataset, 'datasets') else [dataset]

@@ -39,7 +39,7 @@ class NonFiniteLossHook(Hook):
             return
         images = [str(sample.metainfo.get('img_path')) for sample in data_batch['data_samples']]
         raise FloatingPointError(
-            f'after iteration {runner.iter + 1} of epoch {runner.epoch + 1}: {broken} (all losses: {losses}); the images '
-            f'of the batch: {", ".join(images)}. Lower the learning rate, clip the gradient '
+            f'after iteration {runner.iter + 1} of epoch {runner.epoch + 1}: {broken} (all losses: {losses}); the '
+            f'images of the batch: {", ".join(images)}. Lower the learning rate, clip the gradient '
             '(optim_wrapper.clip_grad=dict(max_norm=1.0)), or train without --amp'
         )

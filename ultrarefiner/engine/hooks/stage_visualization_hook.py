@@ -52,7 +52,7 @@ class StageVisualizationHook(Hook):
             panels = self._draw(runner.val_loop.dataloader.dataset.metainfo, image, sample)
             if shows:
                 self._images_shown += 1
-                runner.visualizer.add_image(f'val/{sample.metainfo["name"]}', panels, step=runner.epoch)
+                runner.visualizer.add_image(f'val/{Path(sample.metainfo["img_path"]).stem}', panels, step=runner.epoch)
             if saves:
                 _save(panels, result_path(self.show_dir / f'epoch_{runner.epoch}', sample.metainfo))
 
@@ -70,6 +70,7 @@ class StageVisualizationHook(Hook):
         prompts = sample.metainfo.get('prompts')
         refined = None if prompts is None else _labels(sample, 'pred_sem_seg')
         height, width = image.shape[-2:]
+        name = Path(sample.metainfo['img_path']).stem
         classes = len(dataset_meta['classes']) - 1
         return draw_stage_panels(
             np.ascontiguousarray(image.cpu().numpy().transpose(1, 2, 0)[..., ::-1]),
@@ -78,7 +79,7 @@ class StageVisualizationHook(Hook):
             prompts,
             refined,
             scores=_dice(truth, dict(coarse=coarse, refined=refined), classes),
-            title=f'{sample.metainfo.get("dataset", "")}  {Path(sample.metainfo["img_path"]).stem}  {width} x {height}',
+            title=' | '.join(filter(None, (sample.metainfo.get('dataset'), name, f'{width} x {height}'))),
             class_colours=dataset_meta['palette'][1:] if classes > 1 else None,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
@@ -125,4 +125,4 @@ class TransUNetBackbone(BaseModule):
 
 
 def _names_npz(init_cfg: dict) -> bool:
-    return init_cfg['type'] == 'Pretrained' and str(init_cfg['checkpoint']).endswith('.npz')
+    return init_cfg['type'] in ('Pretrained', PretrainedInit) and str(init_cfg['checkpoint']).endswith('.npz')

@@ -46,7 +46,7 @@ def load_transunet_npz(backbone: nn.Module, path: str | Path) -> None:
         FileNotFoundError: If there is no such file.
         ValueError: If the file cannot be read, lacks arrays, has others than expected, or an array has a wrong shape.
     """
-    arrays = read_npz(Path(path))
+    arrays = read_npz(path)
     entries = dict(_entries(backbone))
     _check_names(arrays, entries, path)
     grid = arrays.pop(POSITIONS)
@@ -64,23 +64,27 @@ def load_transunet_npz(backbone: nn.Module, path: str | Path) -> None:
             entry.target.copy_(entry.convert(_squeeze_vector(arrays[name], entry.shape)))
 
 
-def read_npz(path: Path) -> dict[str, Tensor]:
-    """Read the numeric arrays of an ``.npz`` file, without unpickling anything.
+def read_npz(path: str | Path) -> dict[str, Tensor]:
+    """Read the arrays that a backbone uses, without unpickling anything.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no intact ``.npz`` file of numbers.
     """
-    if not path.is_file():
+    if not Path(path).is_file():
         raise FileNotFoundError(
-            f'{path} not found. It holds the ImageNet-21k weights of the R50+ViT-B/16 encoder (about 440 MB), published '
-            f'at {URL} and mirrored in the README of github.com/Beckschen/TransUNet. Put it there, or go on with random '
-            'weights by init_cfg=None on the backbone.'
+            f'{path} not found. It holds the ImageNet-21k weights of the R50+ViT-B/16 encoder, published at {URL} and '
+            'mirrored in the README of github.com/Beckschen/TransUNet. Put it there, or go on with random weights by '
+            'init_cfg=None on the backbone.'
         )
     try:
+        # np.load takes what is no zip archive for a pickle, and its message then advises to unpickle it.
+        if not zipfile.is_zipfile(path):
+            raise ValueError('no zip archive')
         with np.load(path, allow_pickle=False) as file:
-            return {name: torch.from_numpy(np.ascontiguousarray(file[name])) for name in file.files}
-    except (ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            names = [name for name in file.files if not name.startswith(UNUSED)]
+            return {name: torch.from_numpy(np.ascontiguousarray(file[name])) for name in names}
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f'{path} is no intact .npz file of numeric arrays ({error}); download it again from {URL}'
         ) from error
@@ -89,7 +93,7 @@ def read_npz(path: Path) -> dict[str, Tensor]:
 def _check_names(arrays: dict[str, Tensor], entries: dict[str, Entry], path: str | Path) -> None:
     expected = {*entries, POSITIONS}
     missing = sorted(expected - arrays.keys())
-    surplus = sorted(name for name in arrays.keys() - expected if not name.startswith(UNUSED))
+    surplus = sorted(arrays.keys() - expected)
     if missing or surplus:
         raise ValueError(
             f"{path} does not fit the backbone's arguments (block_units, num_layers): missing {missing}, "
@@ -178,4 +182,4 @@ def _vector(parameter: Tensor) -> Entry:
 
 def _squeeze_vector(array: Tensor, expected: tuple[int, ...]) -> Tensor:
     """Group norms are published as (1, 1, 1, C)."""
-    return array.squeeze() if len(expected) == 1 and array.numel() > 1 else array
+    return array.flatten() if len(expected) == 1 and array.shape[-1:].numel() == array.numel() else array

@@ -68,8 +68,8 @@ class TransUNetHead(BaseDecodeHead):
     ):
         if len(in_channels) != len(in_index):
             raise ValueError(
-                f'TransUNetHead: in_channels {in_channels} and in_index {in_index} differ in length; give one entry for '
-                'each feature map'
+                f'TransUNetHead: in_channels {in_channels} and in_index {in_index} differ in length; give one entry '
+                'for each feature map'
             )
         if len(in_channels) - 1 > len(decoder_channels):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Stage losses: per image, then averaged; a perfect mask costs less than an empty one, that less than an inverted one."""
+"""Stage losses: per image, then averaged; for masks perfect < empty < inverted."""
 
 from .predicted_iou_mse import PredictedIoUMSE
 from .stage_bce import StageBCE

@@ -40,10 +40,10 @@ class StageCrossEntropy(BaseStageLoss):
 def log_background(logits: Tensor) -> Tensor:
     """``log(1 - sum_k sigmoid(l_k))``, stably.
 
-    With m the most probable class, ``1 - sum_k p_k = (1 - p_m) (1 - r)`` and ``r = sum_{k != m} p_k / (1 - p_m)``; both
-    factors keep their precision however sure the network is. Logits that no softmax gives, whose probabilities add up to
-    one or more, have r >= 1; there, and where r is 1 to within `RESOLUTION`, ``RESOLUTION * prod_{k != m} (1 - p_k)``
-    stands for ``1 - r``: finite, continuous, and with a gradient that lowers every class.
+    With m the most probable class, ``1 - sum_k p_k = (1 - p_m) (1 - r)`` and ``r = sum_{k != m} p_k / (1 - p_m)``;
+    both factors keep their precision however sure the network is. Logits that no softmax gives, whose probabilities add
+    up to one or more, have r >= 1. There, and where r is 1 to within `RESOLUTION`, what stands for ``1 - r`` is
+    ``RESOLUTION * prod_{k != m} (1 - p_k)``: finite, continuous, and with a gradient that lowers every class.
 
     Args:
         logits (Tensor): (N, K, H, W), one-vs-rest.

@@ -16,9 +16,9 @@ class DistanceCentrePoint(BasePromptGenerator):
     """One object point a slot that lies inside the mask: the centre of the soft distance to the mask's border.
 
     The soft distance is the sum of the eroded masks (grey-value erosions by growing squares); for a binary mask this is
-    the chessboard distance to the nearest background pixel, and the outside of the image counts as background. The point
-    is the centroid of the distance raised to ``power``. Where that is no pixel of the mask (a crescent, a ring, two
-    lesions), the point is the deepest pixel, and the gradient is still the centroid's (straight-through).
+    the chessboard distance to the nearest background pixel, and the outside of the image counts as background. The
+    point is the centroid of the distance raised to ``power``. Where that is no pixel of the mask (a crescent, a ring,
+    two lesions), the point is the deepest pixel, and the gradient is still the centroid's (straight-through).
 
     Args:
         power (float): How strongly the deepest part prevails, at least 1. Defaults to 4.0.

@@ -17,10 +17,10 @@ class MomentBox(BasePromptGenerator):
     ``k = 2`` is exact for a uniform ellipse (half-width a, standard deviation a / 2), ``k = sqrt(3)`` for an upright
     rectangle; at ``k = 2`` the box of a rectangle is 15 % wider than the rectangle.
 
-    A uniform background probability of at most ``floor`` has no weight and moves nothing, exactly. The formula that the
-    method's authors use (k = 2.5, the probabilities themselves as weights) has no such floor: the background has a small
-    weight but a large area and distance, so a lesion of radius 10 pixels in an image of 224 gets a half-width of 12.5
-    pixels on a clean background, 61 at p = 0.001, and 127, which is the whole image, at p = 0.01.
+    A uniform background probability of at most ``floor`` has no weight and moves nothing, exactly. The formula that
+    the method's authors use (k = 2.5, the probabilities themselves as weights) has no such floor: the background has a
+    small weight but a large area and distance, so a lesion of radius 10 pixels in an image of 224 gets a half-width of
+    12.5 pixels on a clean background, 61 at p = 0.001, and 127, which is the whole image, at p = 0.01.
 
     The box is clamped to the image. An edge that left the image has no gradient until it comes back: moving it further
     changes nothing that the refiner sees, so zero is the true derivative. The other edges keep theirs; where all four

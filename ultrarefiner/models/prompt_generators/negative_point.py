@@ -1,6 +1,5 @@
 """NegativePoint: the expected position of the background inside a box."""
 
-import torch
 from torch import Tensor
 
 from ...interfaces import BasePromptGenerator

@@ -14,10 +14,10 @@ from .validity import check_power, check_threshold, soft_mask, weights_or_unifor
 class SoftArgmaxPoint(BasePromptGenerator):
     """One object point a slot: the centroid of the probabilities, ``sum(p^power * x) / sum(p^power)``.
 
-    With ``power=1`` it is the method's soft-argmax (section 2.1). A background probability pulls that point towards the
-    centre of the image, the more the smaller the object: with p = 0.01 everywhere outside, an object of 1 % of the image
-    is pulled half of the way; with ``power=2``, a hundredth of it. The centroid of a crescent, a ring or two
-    lesions can lie outside of them; `DistanceCentrePoint` does not.
+    With ``power=1`` it is the method's soft-argmax (section 2.1). A background probability pulls that point towards
+    the centre of the image, the more the smaller the object: with p = 0.01 everywhere outside, an object of 1 % of the
+    image is pulled half of the way; with ``power=2``, a hundredth of it. The centroid of a crescent, a ring or two
+    lesions can lie outside of them; the point of `DistanceCentrePoint` cannot.
 
     Args:
         power (float): At least 1. Defaults to 1.0.

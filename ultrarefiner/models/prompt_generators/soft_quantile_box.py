@@ -14,9 +14,10 @@ class SoftQuantileBox(BasePromptGenerator):
     """The ``quantile`` and ``1 - quantile`` of the weights ``relu((p - floor) / (1 - floor))`` along each axis.
 
     A pixel counts as a square of uniform weight, so that the cumulated weight is piecewise linear and its inverse is
-    exact and differentiable. A stray blob with less than ``quantile`` of the weight does not move the box, whatever its
-    distance. In return the box is smaller than the object: at 0.01 its width is 98.0 % of a rectangle's and 93.4 % of an
-    ellipse's. A uniform background probability of at most ``floor`` moves nothing, exactly.
+    exact and differentiable. A stray blob with less than ``quantile`` of the weight moves an edge by no more than it
+    shifts the quantile, whatever its distance. In return the box is smaller than the object: at 0.01 its width is 98 %
+    of a rectangle's and 93 % of an ellipse's. A uniform background probability of at most ``floor`` moves nothing,
+    exactly.
 
     Args:
         quantile (float): In (0, 0.5). Defaults to 0.01.

@@ -1,7 +1,7 @@
 """Which slots hold something to refine, and what the others get: one rule for every generator.
 
-A slot is valid where some pixel of it is more probable than a threshold. An invalid slot keeps its coarse result, so its
-prompts only have to be harmless: the centre of the image and the whole image, with no gradient. A valid slot has at
+A slot is valid where some pixel of it is more probable than a threshold. An invalid slot keeps its coarse result, so
+its prompts only have to be harmless: the centre of the image and the whole image, with no gradient. A valid slot has at
 least one pixel of known weight, which bounds every division by a sum of weights; no epsilon is needed.
 """
 

@@ -1,0 +1,54 @@
+"""Fixtures for every test: a tiny converted dataset, and a clean slate after a Runner."""
+
+import logging
+
+import numpy as np
+import pytest
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
+from PIL import Image
+
+from ultrarefiner.data_preparation.splits import Splits
+
+TINY_SIZE = (40, 48)  # height, width
+
+
+@pytest.fixture(scope='session')
+def tiny_root(tmp_path_factory):
+    """A converted dataset named 'tiny': t0 to t7 in two folds (even, odd) and t8, t9 as test; never write into it.
+
+    Images are grey noise 40 high and 48 wide, with one dark ellipse each, which is the mask (0 and 255).
+    """
+    root = tmp_path_factory.mktemp('data') / 'tiny'
+    names = [f't{index}' for index in range(10)]
+    train, test = names[:8], names[8:]
+    for index, name in enumerate(names):
+        folder = root / ('train' if name in train else 'test')
+        for kind in ('images', 'masks'):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        image, mask = ellipse_image(seed=index)
+        Image.fromarray(image).save(folder / 'images' / f'{name}.png')
+        Image.fromarray(mask).save(folder / 'masks' / f'{name}.png')
+    folds = [train[0::2], train[1::2]]
+    Splits('tiny', 'grouped', 0, train, test, folds, {name: name for name in names}).save(root / 'splits.json')
+    return root
+
+
+def ellipse_image(seed: int):
+    """A grey image (40, 48) uint8 with a dark ellipse, and its mask with 0 and 255."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: TINY_SIZE[0], : TINY_SIZE[1]]
+    centre, radii = rng.uniform((15, 17), (25, 31)), rng.uniform(6, 11, size=2)
+    inside = ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2 <= 1
+    image = rng.normal(np.where(inside, 60, 150), 15).clip(0, 255).astype(np.uint8)
+    return image, (inside * 255).astype(np.uint8)
+
+
+@pytest.fixture
+def clean_runner():
+    """Forget mmengine's loggers, visualizers, scopes and message hubs after a test that makes a Runner."""
+    yield
+    logging.shutdown()
+    for kind in (MMLogger, Visualizer, DefaultScope, MessageHub):
+        kind._instance_dict.clear()

@@ -1,0 +1,156 @@
+"""ConvertedDataset: the right images per subset, and every fault in one message before training."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ultrarefiner.data_preparation.errors import DatasetError
+from ultrarefiner.data_preparation.splits import Splits
+from ultrarefiner.datasets import BUSIDataset, ConvertedDataset
+from ultrarefiner.registry import DATASETS
+
+
+@pytest.fixture
+def root(tiny_root, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(tiny_root, tmp_path / 'tiny')
+
+
+@pytest.fixture
+def predictions(tiny_root, tmp_path):
+    """Out-of-fold predictions of the tiny dataset with their proof."""
+    splits = Splits.load(tiny_root / 'splits.json')
+    folder = tmp_path / 'predictions'
+    folder.mkdir()
+    entries = {}
+    for fold, names in enumerate(splits.folds):
+        for name in names:
+            np.save(folder / f'{name}.npy', np.full((8, 8), 0.5, np.float32))
+            entries[name] = dict(fold=fold)
+    (tmp_path / 'proof.json').write_text(json.dumps(dict(split_sha256=splits.digest, entries=entries)))
+    return folder
+
+
+def names(dataset):
+    return [dataset.get_data_info(index)['name'] for index in range(len(dataset))]
+
+
+def test_subsets_hold_the_images_of_the_split(tiny_root):
+    subsets = {
+        subset: names(ConvertedDataset(tiny_root, subset, fold=1)) for subset in ('train', 'val', 'test', 'all_train')
+    }
+    assert subsets['train'] == ['t0', 't2', 't4', 't6']
+    assert subsets['val'] == ['t1', 't3', 't5', 't7']
+    assert subsets['test'] == ['t8', 't9']
+    assert subsets['all_train'] == [f't{index}' for index in range(8)]
+
+
+def test_meta_information_names_the_split(tiny_root):
+    meta = DATASETS.build(dict(type='BUSIDataset', data_root=str(tiny_root), subset='val', fold=0)).metainfo
+    digest = Splits.load(tiny_root / 'splits.json').digest
+    assert (meta['dataset'], meta['split_sha256'], meta['fold']) == ('tiny', digest, 0)
+    assert meta['classes'] == ('background', 'lesion')
+
+
+def test_without_a_fold_the_subset_is_refused(tiny_root):
+    with pytest.raises(ValueError, match='fold is None, expected a whole number from 0 to 1'):
+        ConvertedDataset(tiny_root, 'train')
+    with pytest.raises(ValueError, match='fold is 2, expected'):
+        ConvertedDataset(tiny_root, 'val', fold=2)
+
+
+def test_an_unfilled_placeholder_names_load_config(tiny_root):
+    with pytest.raises(ValueError, match=r"placeholder '\{fold\}': load the config with ultrarefiner.apis.load_config"):
+        ConvertedDataset(tiny_root, 'train', fold='{fold}')
+
+
+def test_unknown_subset_is_refused(tiny_root):
+    with pytest.raises(ValueError, match="subset is 'validation', expected one of"):
+        ConvertedDataset(tiny_root, 'validation')
+
+
+def test_an_unconverted_folder_names_the_converters(tmp_path):
+    with pytest.raises(DatasetError, match='splits.json: absent; convert the dataset with tools/dataset_converters'):
+        BUSIDataset(tmp_path, 'test')
+
+
+def test_classes_without_labels_are_refused(tiny_root):
+    meta = dict(classes=('background', 'benign', 'malignant'), palette=[[0] * 3, [1] * 3, [2] * 3])
+    with pytest.raises(ValueError, match=r'need the labels 0 to 2, but label_map \{0: 0, 255: 1\} gives \[0, 1\]'):
+        ConvertedDataset(tiny_root, 'test', metainfo=meta)
+    two = ConvertedDataset(tiny_root, 'test', metainfo=meta, label_map={0: 0, 128: 1, 255: 2})
+    assert two.get_data_info(0)['label_map'] == {0: 0, 128: 1, 255: 2}
+
+
+def test_all_faults_of_the_files_come_in_one_message(root):
+    train = root / 'train'
+    (train / 'masks' / 't0.png').unlink()
+    (train / 'masks' / 't4.png').unlink()
+    (train / 'images' / 't1.png').unlink()
+    Image.fromarray(np.zeros((20, 24), np.uint8)).save(train / 'masks' / 't2.png')
+    (train / 'images' / 't3.png').write_bytes(b'no image at all')
+    Image.fromarray(np.zeros((40, 48), np.uint16)).save(train / 'images' / 't5.png')
+    with pytest.raises(DatasetError) as error:
+        ConvertedDataset(root, 'all_train')
+    message = str(error.value)
+    assert f"ConvertedDataset 'all_train' at {root} cannot be used" in message
+    for expected in (
+        'masks (2): t0, t4',
+        'images (1): t1',
+        'differ in height x width (1): t2 (image 40x48, mask 20x24)',
+        'unreadable image in',
+        'more than 8 bits (1): t5 (mode I;16)',
+        '-> run the dataset converter again',
+    ):
+        assert expected in message
+
+
+def test_many_faults_are_counted_not_listed(root):
+    for index in range(8):
+        (root / 'train' / 'masks' / f't{index}.png').unlink()
+    with pytest.raises(DatasetError, match=r'masks \(8\): t0, t1, t2, t3, t4, \.\.\.'):
+        ConvertedDataset(root, 'all_train')
+
+
+def test_predictions_with_their_proof_are_taken(tiny_root, predictions):
+    dataset = ConvertedDataset(tiny_root, 'train', fold=0, coarse_dir=predictions)
+    assert dataset.get_data_info(0)['coarse_path'] == str(predictions / 't1.npy')
+
+
+def test_a_missing_and_a_double_prediction_are_named(tiny_root, predictions):
+    (predictions / 't1.npy').unlink()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(predictions / 't3.png')
+    with pytest.raises(DatasetError) as error:
+        ConvertedDataset(tiny_root, 'train', fold=0, coarse_dir=predictions)
+    message = str(error.value)
+    assert f'no coarse prediction in {predictions} (1): t1' in message
+    assert f'more than one coarse prediction in {predictions} (1): t3.npy and t3.png' in message
+    assert 'tools/predict_folds.py' in message
+
+
+def test_predictions_without_proof_need_the_users_word(tiny_root, predictions):
+    (predictions.parent / 'proof.json').unlink()
+    with pytest.raises(DatasetError, match='no proof of what the predictions were made from.*\n.*require_proof=False'):
+        ConvertedDataset(tiny_root, 'val', fold=0, coarse_dir=predictions)
+    assert len(ConvertedDataset(tiny_root, 'val', fold=0, coarse_dir=predictions, require_proof=False)) == 4
+
+
+@pytest.mark.parametrize(
+    'spoil, expected',
+    [
+        (lambda proof: proof.update(split_sha256='0' * 64), 'made for another split'),
+        (lambda proof: proof['entries']['t1'].update(fold=0), r't1 \(by fold 0, held out by fold 1\)'),
+        (lambda proof: proof['entries'].pop('t3'), r'not listed in .*proof.json \(1\): t3'),
+        (lambda proof: proof.pop('entries'), r'unreadable proof .*KeyError'),
+    ],
+)
+def test_a_proof_that_does_not_fit_is_refused(tiny_root, predictions, spoil, expected):
+    path = predictions.parent / 'proof.json'
+    proof = json.loads(path.read_text())
+    spoil(proof)
+    path.write_text(json.dumps(proof))
+    with pytest.raises(DatasetError, match=expected):
+        ConvertedDataset(tiny_root, 'train', fold=0, coarse_dir=predictions)

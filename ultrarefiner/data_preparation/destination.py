@@ -1,0 +1,56 @@
+"""Where a conversion goes: nothing of the user's is ever overwritten or removed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import DatasetError
+from .manifest import read_manifest
+
+OWN_FILES = {'manifest.csv', 'splits.json', 'report.json', 'report.md'}
+
+
+def check_destination(source: Path, destination: Path, overwrite: bool) -> None:
+    """Refuse a destination that a conversion may not be written to.
+
+    Raises:
+        DatasetError: If it lies in the source, is a file, or holds anything (with ``overwrite``: anything that a
+            converter did not write).
+    """
+    if destination.resolve().is_relative_to(source.resolve()):
+        raise DatasetError(f'{destination}: lies inside the source {source}; choose a folder elsewhere.')
+    if destination.is_symlink() or destination.exists() and not destination.is_dir():
+        raise DatasetError(f'{destination}: is a file or a link, expected a folder or nothing.')
+    if not destination.exists() or not any(destination.iterdir()):
+        return
+    if not overwrite:
+        raise DatasetError(f'{destination}: is not empty; choose another folder, or --overwrite an earlier conversion.')
+    foreign = foreign_files(destination)
+    if foreign:
+        raise DatasetError(
+            f'{destination}: holds files that no converter wrote ({", ".join(foreign[:5])}'
+            f'{", ..." if len(foreign) > 5 else ""}); --overwrite removes only conversions. Move them away.'
+        )
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """Files in a converted dataset that its manifest does not know, sorted.
+
+    Raises:
+        DatasetError: If there is no readable manifest: the folder is no conversion.
+    """
+    try:
+        rows = read_manifest(folder / 'manifest.csv')
+    except DatasetError as error:
+        raise DatasetError(f'{folder}: is not empty and holds no conversion ({error})') from error
+    own = OWN_FILES | {path for row in rows for path in (row.image, row.mask)}
+    files = [path for path in folder.rglob('*') if path.is_symlink() or not path.is_dir()]
+    return sorted({path.relative_to(folder).as_posix() for path in files} - own)
+
+
+def put_in_place(work: Path, destination: Path, replaced: Path) -> None:
+    """Rename a finished folder to its destination; an earlier conversion goes to ``replaced``."""
+    if destination.exists():
+        os.rename(destination, replaced)
+    os.rename(work, destination)
