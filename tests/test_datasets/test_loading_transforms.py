@@ -141,23 +141,30 @@ def test_an_empty_prediction_file_is_refused_by_name(tmp_path):
         load_coarse(tmp_path / 'p.npy')
 
 
-def moved(transform):
-    """A marked blob after a transform: image, mask and prediction, each as a mask; one slot."""
+@pytest.fixture
+def moved(tmp_path, clean_runner):
+    """A function: a transform to what it makes of one blob, as image, mask (H, W) and prediction (1, H, W)."""
     mask = blob(8, 10)
-    results = dict(
-        img=np.repeat(mask[..., None] * 255, 3, axis=2),
-        gt_seg_map=mask,
-        coarse_probability=mask.astype(np.float32),
-        seg_fields=['gt_seg_map', 'coarse_probability'],
-        img_path='x.png',
-    )
-    init_default_scope('ultrarefiner')
-    results = Compose([transform, dict(type='PackRefinerInputs')])(results)
-    sample = results['data_samples']
-    return results['inputs'][0].numpy() > 127, sample.gt_sem_seg.data[0].numpy(), sample.coarse_probability.data.numpy()
+    Image.fromarray(mask * 255).save(tmp_path / 'x.png')
+    np.save(tmp_path / 'x.npy', mask.astype(np.float32))
+    path = str(tmp_path / 'x.png')
+
+    def run(transform):
+        init_default_scope('ultrarefiner')
+        steps = [dict(type='LoadImage'), dict(type='LoadMask'), dict(type='LoadCoarsePrediction'), transform]
+        item = dict(img_path=path, seg_map_path=path, coarse_path=path.replace('.png', '.npy'), seg_fields=[])
+        results = Compose([*steps, dict(type='PackRefinerInputs')])(dict(item, label_map={0: 0, 255: 1}))
+        sample = results['data_samples']
+        return (
+            results['inputs'][0].numpy() > 127,
+            sample.gt_sem_seg.data[0].numpy(),
+            sample.coarse_probability.data.numpy(),
+        )
+
+    return run
 
 
-def test_a_flip_moves_image_mask_and_prediction_together(clean_runner):
+def test_a_flip_moves_image_mask_and_prediction_together(moved):
     image, truth, coarse = moved(dict(type='RandomFlip', prob=1.0, direction='horizontal'))
     expected = blob(8, WIDTH - 10 - 8)
     np.testing.assert_array_equal(image, expected)
@@ -165,27 +172,27 @@ def test_a_flip_moves_image_mask_and_prediction_together(clean_runner):
     np.testing.assert_array_equal(coarse, expected[None].astype(np.float32))
 
 
-def test_a_rotation_moves_image_mask_and_prediction_together(clean_runner):
+def test_a_rotation_moves_image_mask_and_prediction_together(moved):
     image, truth, coarse = moved(dict(type='RandomRotate', prob=1.0, degree=(90, 90), seg_pad_val=0))
-    # A quarter turn to the right about the centre ((W - 1) / 2, (H - 1) / 2): (x, y) -> (xc + yc - y, yc - xc + x).
-    expected = blob(19 - 24 + 10 + 1, 23 + 20 - 8 - 8)
+    # A quarter turn to the right about the centre (23.5, 19.5) takes the pixel (x, y) to (43 - y, x - 4).
+    expected = blob(top=10 - 4, left=43 - (8 + 7))
     np.testing.assert_array_equal(truth, expected)
     np.testing.assert_array_equal(image, expected)
     np.testing.assert_array_equal(coarse, expected[None].astype(np.float32))
 
 
-def test_rotation_pads_mask_and_prediction_with_background(clean_runner):
+def test_rotation_pads_mask_and_prediction_with_background(moved):
     _, truth, coarse = moved(dict(type='RandomRotate', prob=1.0, degree=(20, 20), seg_pad_val=0))
     np.testing.assert_array_equal(truth, coarse[0])
     assert set(np.unique(truth)) == {0, 1}
 
 
-def test_mmsegs_default_padding_of_255_is_refused_in_a_prediction(clean_runner):
+def test_mmsegs_default_padding_of_255_is_refused_in_a_prediction(moved):
     with pytest.raises(ValueError, match='x.png reaches 255.0 after the transforms.*seg_pad_val=0'):
         moved(dict(type='RandomRotate', prob=1.0, degree=(20, 20)))
 
 
-def test_several_slots_are_packed_first(clean_runner):
+def test_several_slots_are_packed_first():
     probability = np.stack([np.full((HEIGHT, WIDTH), 0.25), np.full((HEIGHT, WIDTH), 0.75)], axis=-1)
     results = dict(img=np.zeros((HEIGHT, WIDTH, 3), np.uint8), coarse_probability=probability, img_path='x.png')
     packed = PackRefinerInputs()(results)['data_samples'].coarse_probability.data

@@ -18,7 +18,16 @@ from ultrarefiner.utils.transunet_checkpoint import convert_transunet_checkpoint
 TOOL = Path(__file__).resolve().parents[2] / 'tools/model_converters/transunet.py'
 FULL = dict(units=(3, 4, 9), width=64, hidden=768, layers=12, mlp=3072, decoder=(256, 128, 64, 16), grid=14, classes=2)
 SMALL = dict(units=(1, 2, 1), width=32, hidden=32, layers=2, mlp=48, decoder=(16, 8, 8, 4), grid=4, classes=3)
-REFERENCE = {}  # (class, row, column): logit
+REFERENCE = {  # (image, class, row, column): logit
+    (0, 0, 0, 0): -0.187122,
+    (0, 0, 63, 63): -0.489050,
+    (0, 1, 31, 32): -0.435755,
+    (0, 2, 5, 50): 0.453040,
+    (1, 0, 20, 7): -0.146488,
+    (1, 1, 63, 0): 0.554386,
+    (1, 2, 40, 41): -0.184799,
+}
+SMALL_OPTIONS = ['--block-units', '1', '2', '1', '--num-layers', '2']
 
 
 def original_state_dict(units, width, hidden, layers, mlp, decoder, grid, classes):
@@ -81,7 +90,7 @@ def waves(shape, phase):
     """A tensor in [-1, 1] that every platform makes alike: sines in double precision."""
     count = torch.Size(shape).numel()
     index = torch.arange(count, dtype=torch.float64)
-    return torch.sin(1.7 * index + 0.003 * index % 11 * index + phase).float().reshape(shape)
+    return torch.sin(1.7 * index + (0.003 * index % 11) * index + phase).float().reshape(shape)
 
 
 def fill(names):
@@ -137,12 +146,81 @@ def tool():
     return module
 
 
-SMALL_OPTIONS = ['--block-units', '1', '2', '1', '--num-layers', '2']
-
-
 def test_full_size_has_409_entries_that_fill_the_full_model_exactly():
     with torch.device('meta'):
         original = {name: torch.empty(shape) for name, shape in original_state_dict(**FULL)}
         model = build(**FULL, heads=12)
     assert len(original) == 409
     model.load_state_dict(convert_transunet_checkpoint(original), strict=True)
+
+
+def test_same_logits_as_the_original(original):
+    model = build(**SMALL)
+    model.load_state_dict(convert_transunet_checkpoint(original, SMALL['units'], SMALL['layers']), strict=True)
+    with torch.no_grad():
+        logits = model(waves((2, 1, 64, 64), phase=0), mode='tensor')
+    assert logits.shape == (2, 3, 64, 64)
+    for place, expected in REFERENCE.items():
+        assert logits[place].item() == pytest.approx(expected, abs=1e-4), place
+
+
+@pytest.mark.parametrize(
+    'wrap', [dict, lambda state: {'model': state, 'epoch': 3}, lambda state: {'state_dict': state}]
+)
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_file_that_the_tool_writes_is_loaded_by_init_cfg(tool, original, tmp_path, wrap, prefix):
+    src, dst = tmp_path / 'original.pth', tmp_path / 'new/ours.pth'
+    torch.save(wrap({prefix + name: value for name, value in original.items()}), src)
+    tool.main([str(src), str(dst), *SMALL_OPTIONS])
+    assert torch.load(dst, weights_only=True)['meta'] == dict(img_size=64, num_classes=3)
+    model = build(**SMALL, init_cfg=dict(type='Pretrained', checkpoint=str(dst)))
+    model.init_weights()
+    expected = convert_transunet_checkpoint(original, SMALL['units'], SMALL['layers'])
+    state = model.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+
+
+def test_tool_overwrites_only_when_forced(tool, original, tmp_path):
+    src, dst = tmp_path / 'original.pth', tmp_path / 'ours.pth'
+    torch.save(original, src)
+    dst.write_text('precious')
+    with pytest.raises(SystemExit, match=r'ours\.pth exists.*--force'):
+        tool.main([str(src), str(dst), *SMALL_OPTIONS])
+    assert dst.read_text() == 'precious'
+    tool.main([str(src), str(dst), *SMALL_OPTIONS, '--force'])
+    assert len(torch.load(dst, weights_only=True)['state_dict']) == len(original) - 2 * 4
+
+
+def test_missing_and_surplus_entries_are_listed(tool, original, tmp_path):
+    changed = {**original, 'other.weight': torch.zeros(1)}
+    del changed['transformer.encoder.layer.1.attn.key.bias']
+    torch.save(changed, tmp_path / 'original.pth')
+    with pytest.raises(SystemExit) as caught:
+        tool.main([str(tmp_path / 'original.pth'), str(tmp_path / 'ours.pth'), *SMALL_OPTIONS])
+    message = str(caught.value)
+    assert "missing ['transformer.encoder.layer.1.attn.key.bias']" in message
+    assert "surplus ['other.weight']" in message
+    assert 'original.pth' in message
+    assert not (tmp_path / 'ours.pth').exists()
+
+
+def test_another_depth_is_refused(original):
+    with pytest.raises(ValueError, match=r'block_units=\(3, 4, 9\).*missing .*block3\.unit9.*surplus \[\]'):
+        convert_transunet_checkpoint(original)
+
+
+@pytest.mark.parametrize(
+    ('write', 'expected'),
+    [
+        (lambda path: None, 'not found; expected a checkpoint of the original'),
+        (lambda path: path.write_bytes(b'no checkpoint'), 'cannot be read as weights alone'),
+        (lambda path: torch.save({'model': Path('x')}, path), 'cannot be read as weights alone'),
+        (lambda path: torch.save({'epoch': 3}, path), r"holds no state dict.*found \['epoch'\]"),
+    ],
+    ids=['absent', 'garbage', 'foreign objects', 'no state dict'],
+)
+def test_unusable_file_gives_one_message(tool, tmp_path, write, expected):
+    write(tmp_path / 'original.pth')
+    with pytest.raises(SystemExit, match=rf'original\.pth.*{expected}'):
+        tool.main([str(tmp_path / 'original.pth'), str(tmp_path / 'ours.pth')])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 
@@ -36,7 +37,7 @@ def comparison_table(means: dict[str, float], caption: str, width: int = 100) ->
         table.add_row(metric, *cells)
     text = io.StringIO()
     console = Console(file=text, width=width, color_system=None, highlight=False)
-    console.print(Panel.fit(table, box=box.SQUARE, subtitle=caption))
+    console.print(Panel.fit(Group(table, Padding(caption, (0, 2))), box=box.SQUARE))
     return text.getvalue().rstrip('\n')
 
 

@@ -146,7 +146,7 @@ def _check_extreme(loss: BaseStageLoss, labels: list[Tensor], num_slots: int) ->
             finite,
             loss,
             f'extreme logits of plus and minus {EXTREME:g}, {name} mask',
-            f'loss {float(value)}, or a gradient of nan or infinity',
+            f'loss {value.item()}, or a gradient of nan or infinity',
             'finite values; compute from logits (logsigmoid), not from log(sigmoid)',
         )
 

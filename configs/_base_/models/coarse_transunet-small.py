@@ -21,7 +21,7 @@ coarse = dict(
         stem_channels=96,
         decoder_channels=(64, 32, 16, 8),
         num_classes=2,
-        loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0),
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),

@@ -33,7 +33,7 @@ class NonFiniteLossHook(Hook):
         """
         if not self.every_n_train_iters(runner, self.interval):
             return
-        losses = {name: float(value) for name, value in (outputs or {}).items() if 'loss' in name}
+        losses = {name: float(value.detach()) for name, value in (outputs or {}).items() if 'loss' in name}
         broken = {name: value for name, value in losses.items() if not math.isfinite(value)}
         if not broken:
             return

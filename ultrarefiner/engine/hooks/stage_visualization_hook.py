@@ -52,7 +52,7 @@ class StageVisualizationHook(Hook):
             panels = self._draw(runner.val_loop.dataloader.dataset.metainfo, image, sample)
             if shows:
                 self._images_shown += 1
-                runner.visualizer.add_image(f'val/{Path(sample.metainfo["img_path"]).stem}', panels, step=runner.epoch)
+                runner.visualizer.add_image(f'val_{Path(sample.metainfo["img_path"]).stem}', panels, step=runner.epoch)
             if saves:
                 _save(panels, result_path(self.show_dir / f'epoch_{runner.epoch}', sample.metainfo))
 

@@ -17,7 +17,7 @@ class StageDice(BaseStageLoss):
 
     ``smooth`` counts pixels. Above 0 it orders the predictions of an image without an object (an empty one costs 0, a
     full one nearly 1), and empty before inverted where there is one. At the 1e-5 of TransUNet's code float32 no longer
-    tells the latter two apart.
+    tells the latter two apart for a hard mask of some hundred pixels.
 
     Args:
         stage (str): 'coarse' or 'refined'.

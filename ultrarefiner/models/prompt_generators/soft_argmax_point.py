@@ -16,7 +16,7 @@ class SoftArgmaxPoint(BasePromptGenerator):
 
     With ``power=1`` it is the method's soft-argmax (section 2.1). A background probability pulls that point towards
     the centre of the image, the more the smaller the object: with p = 0.01 everywhere outside, an object of 1 % of the
-    image is pulled half of the way; with ``power=2``, a hundredth of it. The centroid of a crescent, a ring or two
+    image is pulled half of the way, and with ``power=2`` 1 % of it. The centroid of a crescent, a ring or two
     lesions can lie outside of them; the point of `DistanceCentrePoint` cannot.
 
     Args:

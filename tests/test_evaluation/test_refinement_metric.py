@@ -1,0 +1,157 @@
+"""RefinementMetric: per image, then averaged; table, CSV and masks."""
+
+import csv
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ultrarefiner.evaluation import RefinementMetric, comparison_table, overlap
+from ultrarefiner.registry import METRICS
+
+BINARY = dict(classes=('background', 'lesion'))
+
+
+def sample(name, truth, coarse, refined=None, **meta):
+    def field(labels):
+        return dict(data=torch.as_tensor(np.asarray(labels))[None])
+
+    fields = dict(img_path=f'/data/images/{name}.png', gt_sem_seg=field(truth), coarse_sem_seg=field(coarse), **meta)
+    return fields if refined is None else dict(fields, pred_sem_seg=field(refined))
+
+
+def rows(*runs):
+    """A (1, 40) label map with runs of (label, start, stop)."""
+    labels = np.zeros((1, 40), np.int64)
+    for label, start, stop in runs:
+        labels[0, start:stop] = label
+    return labels
+
+
+def evaluate(samples, meta=BINARY, **options):
+    metric = RefinementMetric(**options)
+    metric.dataset_meta = meta
+    for item in samples:
+        metric.process({}, [item])
+    return metric.evaluate(len(samples))
+
+
+def test_mean_over_images_differs_from_pooled_pixels():
+    # Dice 1 on a small lesion (4 pixels) and 0.5 on a large one (32 pixels, half of their number found beside 8 wrong).
+    small = sample('small', rows((1, 0, 4)), rows((1, 0, 4)), rows((1, 0, 4)))
+    large = sample('large', rows((1, 0, 24)), rows((1, 12, 36)), rows((1, 0, 24)))
+    result = evaluate([small, large])
+    assert result['coarse/Dice'] == pytest.approx((1 + 0.5) / 2)
+    pooled = 2 * (4 + 12) / (4 + 4 + 24 + 24)
+    assert abs(result['coarse/Dice'] - pooled) > 0.1
+    assert result['refined/Dice'] == 1 and result['delta/Dice'] == pytest.approx(0.25)
+
+
+def test_delta_is_refined_minus_coarse_for_every_metric():
+    rng = np.random.default_rng(0)
+    samples = [sample(f'i{i}', *(rng.random((3, 8, 8)) < 0.5).astype(np.int64)) for i in range(4)]
+    result = evaluate(samples)
+    for name in ('Dice', 'IoU', 'Precision', 'Recall', 'Accuracy'):
+        assert result[f'delta/{name}'] == pytest.approx(result[f'refined/{name}'] - result[f'coarse/{name}'])
+
+
+def test_phase_1_measures_the_coarse_stage_only():
+    result = evaluate([sample('a', rows((1, 0, 4)), rows((1, 0, 8)))], stages=('coarse',))
+    assert result['coarse/Recall'] == 1 and result['coarse/Precision'] == 0.5
+    assert not [key for key in result if key.startswith(('refined', 'delta'))]
+
+
+def test_empty_masks_are_counted_and_follow_the_policy():
+    samples = [
+        sample('both', rows(), rows(), rows()),
+        sample('missed', rows((1, 0, 4)), rows(), rows((1, 0, 4))),
+    ]
+    result = evaluate(samples)
+    assert (result['empty/ground_truth'], result['empty/coarse'], result['empty/refined']) == (1, 2, 1)
+    assert result['coarse/Dice'] == 0.5
+
+
+def test_pixels_of_label_255_do_not_count():
+    result = evaluate([sample('a', rows((1, 0, 4), (255, 4, 8)), rows((1, 0, 8)), rows((1, 0, 4)))])
+    assert result['coarse/Precision'] == 1
+
+
+def test_two_classes_are_measured_one_by_one_and_averaged():
+    meta = dict(classes=('background', 'benign', 'malignant'))
+    truth, coarse = rows((1, 0, 10), (2, 20, 30)), rows((1, 0, 10), (2, 25, 35))
+    result = evaluate([sample('a', truth, coarse, truth)], meta)
+    assert result['coarse/benign/Dice'] == 1 and result['coarse/malignant/Dice'] == 0.5
+    assert result['coarse/Dice'] == 0.75 and result['delta/malignant/Dice'] == 0.5
+
+
+def test_results_are_plain_values_that_travel_between_processes():
+    metric = RefinementMetric()
+    metric.dataset_meta = BINARY
+    metric.process({}, [sample('a', rows((1, 0, 4)), rows((1, 0, 8)), rows(), quality=[0.5])])
+    assert len(metric.results) == 1  # one entry an image, so that padding of distributed samplers can be cut
+    assert b'torch' not in pickle.dumps(metric.results) and b'numpy' not in pickle.dumps(metric.results)
+
+
+def test_csv_has_a_row_an_image_sorted_by_name(tmp_path):
+    samples = [
+        sample('b', rows((1, 0, 4)), rows((1, 0, 8)), rows((1, 0, 4)), dataset='tiny', quality=[0.9]),
+        sample('a', rows((1, 0, 4)), rows((1, 2, 4)), rows((1, 0, 2)), dataset='tiny', quality=[0.4]),
+    ]
+    evaluate(samples, csv_path=tmp_path / 'out' / 'per_image.csv')
+    with open(tmp_path / 'out' / 'per_image.csv', newline='') as file:
+        table = list(csv.DictReader(file))
+    assert [row['name'] for row in table] == ['a', 'b']
+    first = table[1]
+    assert (first['dataset'], first['class'], first['area/coarse'], first['predicted_iou']) == (
+        'tiny',
+        'lesion',
+        '8',
+        '0.9',
+    )
+    expected = overlap(rows((1, 0, 8)) == 1, rows((1, 0, 4)) == 1)['Dice']
+    assert float(first['coarse/Dice']) == expected and float(first['delta/Dice']) == 1 - expected
+
+
+def test_masks_are_written_as_0_and_255(tmp_path):
+    refined = rows((1, 3, 9))
+    evaluate([sample('a', rows(), rows(), refined, dataset='tiny')], mask_dir=tmp_path)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'tiny' / 'a.png')), refined * 255)
+
+
+def test_several_classes_are_written_as_labels(tmp_path):
+    refined = rows((1, 3, 9), (2, 20, 30))
+    evaluate([sample('a', rows(), rows(), refined)], dict(classes=('background', 'p', 'q')), mask_dir=tmp_path)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'a.png')), refined)
+
+
+def test_an_unknown_stage_and_a_missing_prediction_are_explained():
+    with pytest.raises(ValueError, match="stages is \\('fine',\\), expected some of \\('coarse', 'refined'\\)"):
+        METRICS.build(dict(type='RefinementMetric', stages=('fine',)))
+    with pytest.raises(ValueError, match="gives no pred_sem_seg, so the stage 'refined' cannot be measured"):
+        evaluate([sample('a', rows(), rows())])
+
+
+def test_table_shows_the_methods_rows_and_arrows():
+    names = ('Dice', 'IoU', 'Precision', 'Recall', 'Accuracy')
+    means = {f'{stage}/{name}': value for stage, value in (('coarse', 0.75), ('refined', 0.82)) for name in names}
+    means.update({f'delta/{name}': change for name, change in zip(names, (0.07, -0.012, 0.00001, -0.00001, 0.09))})
+    lines = comparison_table(means, '129 images').splitlines()
+    cells = [line.strip('│ ').split() for line in lines]
+    assert ['Metric', 'Coarse', 'Refined', 'Delta'] in cells
+    assert ['Dice', '0.7500', '0.8200', '+0.0700', '↑'] in cells
+    assert ['IoU', '0.7500', '0.8200', '-0.0120', '↓'] in cells
+    assert ['Precision', '0.7500', '0.8200', '0.0000', '='] in cells and [
+        'Recall',
+        '0.7500',
+        '0.8200',
+        '0.0000',
+        '=',
+    ] in cells
+    assert lines[0].startswith('┌') and '129 images' in lines[-2]
+
+
+def test_the_table_of_phase_1_has_one_column():
+    means = {f'coarse/{name}': 0.5 for name in ('Dice', 'IoU', 'Precision', 'Recall', 'Accuracy')}
+    assert ['Dice', '0.5000'] in [line.strip('│ ').split() for line in comparison_table(means, '').splitlines()]
