@@ -52,3 +52,52 @@ def clean_runner():
     logging.shutdown()
     for kind in (MMLogger, Visualizer, DefaultScope, MessageHub):
         kind._instance_dict.clear()
+
+
+@pytest.fixture(scope='session')
+def small_parts():
+    """Config of a `CoarseToFine` of a two-block TransUNet and a two-block SAM; add a prompt generator and losses."""
+    return dict(
+        type='CoarseToFine',
+        coarse=dict(
+            type='EncoderDecoder',
+            backbone=dict(
+                type='TransUNetBackbone',
+                img_size=32,
+                width=8,
+                block_units=(1, 1, 1),
+                hidden_size=16,
+                num_layers=2,
+                num_heads=2,
+                mlp_size=32,
+                norm_groups=4,
+                dropout=0.0,
+            ),
+            decode_head=dict(
+                type='TransUNetHead',
+                in_channels=(8, 32, 64, 16),
+                stem_channels=16,
+                decoder_channels=(16, 8, 8, 8),
+                num_classes=2,
+            ),
+        ),
+        coarse_input=dict(size=(32, 32), grey=True, value_range='unit'),
+        refiner=dict(
+            type='SAMRefiner',
+            arch=dict(
+                image_size=64,
+                patch_size=16,
+                embed_dim=16,
+                depth=2,
+                num_heads=2,
+                global_attn_indexes=(1,),
+                window_size=2,
+                prompt_dim=16,
+                decoder_mlp_dim=16,
+                decoder_num_heads=2,
+                iou_head_hidden_dim=16,
+            ),
+            encoder='trained',
+        ),
+        refine_size=(32, 32),
+    )

@@ -18,7 +18,8 @@ from rich.console import Console
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import one_message, tool_parser
 from ultrarefiner.apis.phases import Pipeline
-from ultrarefiner.evaluation.table import table_from_csv
+from ultrarefiner.evaluation.per_image_csv import read_means
+from ultrarefiner.evaluation.table import comparison_table
 
 
 def parse_args():
@@ -62,7 +63,8 @@ def main() -> None:
     if not args.dry_run:
         for step in steps:
             if step.tool == 'test.py':
-                console.print(table_from_csv(step.output, title=step.title))
+                means, images = read_means(step.output)
+                console.print(f'\n{step.title}\n{comparison_table(means, f"{images} images")}', highlight=False)
         console.print(f'All {len(steps)} steps done in {time.time() - started:.0f} s; everything is in {out_dir}')
 
 

@@ -19,7 +19,9 @@ default_hooks = dict(
     trainable_report=dict(type='TrainableReportHook'),
     non_finite_loss=dict(type='NonFiniteLossHook'),
 )
-env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
+env_cfg = dict(
+    cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')
+)
 randomness = dict(seed=42)
 log_processor = dict(by_epoch=True)
 log_level = 'INFO'

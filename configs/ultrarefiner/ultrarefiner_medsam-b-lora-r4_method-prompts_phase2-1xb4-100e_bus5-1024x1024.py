@@ -16,3 +16,4 @@ model = dict(
     losses=_base_.losses,
     refine_size=(1024, 1024),
 )
+custom_hooks = [dict(type='TrainableCheckpointHook')]

@@ -18,3 +18,4 @@ model = dict(
     refine_size=(1024, 1024),
     init_from=_base_.init_from,
 )
+custom_hooks = [dict(type='TrainableCheckpointHook')]

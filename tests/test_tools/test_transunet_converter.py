@@ -165,9 +165,14 @@ def test_same_logits_as_the_original(original):
 
 
 @pytest.mark.parametrize(
-    'wrap', [dict, lambda state: {'model': state, 'epoch': 3}, lambda state: {'state_dict': state}]
+    ('wrap', 'prefix'),
+    [
+        (dict, ''),
+        (lambda state: {'model': state, 'epoch': 3}, ''),
+        (lambda state: {'state_dict': state}, 'module.'),
+    ],
+    ids=['alone', 'model', 'state_dict with module.'],
 )
-@pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_file_that_the_tool_writes_is_loaded_by_init_cfg(tool, original, tmp_path, wrap, prefix):
     src, dst = tmp_path / 'original.pth', tmp_path / 'new/ours.pth'
     torch.save(wrap({prefix + name: value for name, value in original.items()}), src)

@@ -86,3 +86,10 @@ def test_pixels_that_do_not_count_are_not_drawn():
     labels = np.full((40, 40), 255)
     image = np.zeros((40, 40, 3), np.uint8)
     assert panel(draw_stage_panels(image, labels), 1, 2).max() == 0
+
+
+def test_the_truth_shows_where_a_mask_is_wrong_only():
+    image, truth = np.full((60, 80, 3), 90, np.uint8), square(60, 80)
+    wrong = np.roll(truth, 20, axis=1)
+    right, shifted = (panel(draw_stage_panels(image, truth, mask), 2, 3) for mask in (truth, wrong))
+    assert near(right, TRUTH).sum() == 0 and near(shifted, TRUTH).sum() > 500

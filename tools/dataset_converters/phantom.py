@@ -1,4 +1,4 @@
-"""Write speckled ultrasound-like images with known lesions in the layout of the BUSI archive, for busi.py to convert."""
+"""Write speckled ultrasound-like images with known lesions in the layout of the BUSI archive, for busi.py."""
 
 import argparse
 import sys

@@ -15,7 +15,8 @@ from torch import nn
 
 from ..engine.hooks.best_checkpoint_hook import leaves
 from ..registry import MODELS
-from ..utils.checkpoint import check_input_profiles, is_partial, load_strictly, read_checkpoint, state_dict_of
+from ..utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, state_dict_of
+from ..utils.partial_checkpoint import PARTIAL_KEY, check_base
 
 FINISHED = 'finished.json'
 
@@ -98,9 +99,11 @@ def prepare_testing(runner: Runner, checkpoint: str) -> None:
     model = unwrap(runner.model)
     saved = read_checkpoint(checkpoint, 'train first, or give the path of a best.pth')
     check_input_profiles(saved, model.input_profiles(), checkpoint)
-    if is_partial(saved):
+    partial = saved.get('meta', {}).get(PARTIAL_KEY)
+    if partial is not None:
         model.init_weights()
-    load_strictly(model, state_dict_of(saved), checkpoint, optional=is_partial(saved))
+        check_base(model.state_dict(), partial['frozen'], checkpoint)
+    load_strictly(model, state_dict_of(saved), checkpoint, optional=partial is not None)
 
 
 def check_splits(checkpoint: dict, splits: dict[str, str], source: str) -> None:

@@ -54,7 +54,7 @@ class Archive(ABC):
         """The folder that holds all of ``entries``, however deep the archive nests it.
 
         Args:
-            entries (str): Names of folders or files that lie side by side.
+            entries (str): Folders or files, by their paths relative to the folder looked for; '' is that folder.
 
         Returns:
             str: The shallowest folder with all of them, '' for the top.
@@ -62,17 +62,16 @@ class Archive(ABC):
         Raises:
             DatasetError: If no folder holds them all, or several at the same depth do.
         """
-        children: dict[str, set[str]] = {}
-        for name in self.names:
-            parts = name.split('/')
-            for depth, part in enumerate(parts):
-                children.setdefault('/'.join(parts[:depth]), set()).add(part)
+        folders = {'/'.join(name.split('/')[:depth]) for name in self.names for depth in range(name.count('/') + 1)}
+        known = folders | set(self.names)
         found = sorted(
-            (folder.count('/') + bool(folder), folder) for folder in children if children[folder] >= {*entries}
+            (len(folder.split('/')) if folder else 0, folder)
+            for folder in folders
+            if all(inside(folder, entry) in known for entry in entries)
         )
         wanted = ', '.join(entries)
         if not found:
-            top = ', '.join(sorted(children.get('', set()))[:8]) or 'nothing'
+            top = ', '.join(sorted({name.split('/')[0] for name in self.names})[:8]) or 'nothing'
             raise DatasetError(f'{self.path}: expected a folder with {wanted} side by side; found {top} at the top.')
         shallowest = [folder for depth, folder in found if depth == found[0][0]]
         if len(shallowest) > 1:
@@ -143,6 +142,11 @@ def open_archive(path: str | Path) -> Archive:
     if not zipfile.is_zipfile(path):
         raise DatasetError(f'{path}: neither a folder nor a .zip file; unpack it and give the folder.')
     return ZipArchive(path)
+
+
+def inside(folder: str, entry: str) -> str:
+    """The path of ``entry`` in ``folder``; either may be ''."""
+    return '/'.join(filter(None, (folder, entry)))
 
 
 def parent_of(name: str) -> str:

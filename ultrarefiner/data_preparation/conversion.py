@@ -92,7 +92,8 @@ def convert(
     Raises:
         DatasetError: If anything is wrong with source or destination; nothing is written then.
     """
-    source, destination = Path(source), Path(destination)
+    # Absolute, so that '.' has a name and a parent.
+    source, destination = Path(source), Path(os.path.abspath(destination))
     check_destination(source, destination, overwrite)
     with open_archive(source) as archive:
         collection = converter.collect(archive)
@@ -123,11 +124,11 @@ def _convert_images(
     """Write every image and mask to `work/staging`; a row each for those with a lesion, in order."""
     for kind in ('images', 'masks'):
         (work / 'staging' / kind).mkdir(parents=True)
-    collection_rows: list[ManifestRow] = []
+    rows: list[ManifestRow] = []
 
     def attempt(sample: Sample) -> ManifestRow | Fault:
         try:
-            return _convert_one(converter, archive, collection.dataset, sample, work)
+            return _convert_one(converter, archive, collection, sample, work)
         except DatasetError as error:
             return Fault(sample.image_source, str(error))
 
@@ -136,21 +137,27 @@ def _convert_images(
         if console is not None:
             total = len(collection.samples)
             results = track(results, f'converting {collection.dataset}', total, console=console)
-        for sample, result in zip(collection.samples, results):
-            if isinstance(result, Fault):
-                collection.faults.append(result)
-            elif result.n_components == 0:
-                reason = BLANK if sample.label == 'unknown' else f'{BLANK} ({sample.label})'
-                collection.left_out.setdefault(reason, []).append(sample.image_source)
-            else:
-                collection_rows.append(result)
+        try:
+            for sample, result in zip(collection.samples, results):
+                if isinstance(result, Fault):
+                    collection.faults.append(result)
+                elif result.n_components == 0:
+                    reason = BLANK if sample.label == 'unknown' else f'{BLANK} ({sample.label})'
+                    collection.left_out.setdefault(reason, []).append(sample.image_source)
+                else:
+                    rows.append(result)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for the images that are left.
+            raise
     _settle_faults(archive, collection, leave_out_faulty)
-    if not collection_rows:
+    if not rows:
         raise DatasetError(f'{archive.path}: all {len(collection.samples)} masks are blank; nothing to convert.')
-    return collection_rows
+    return rows
 
 
-def _convert_one(converter: BaseConverter, archive: Archive, dataset: str, sample: Sample, work: Path) -> ManifestRow:
+def _convert_one(
+    converter: BaseConverter, archive: Archive, collection: Collection, sample: Sample, work: Path
+) -> ManifestRow:
     data = archive.read(sample.image_source)
     image = as_grey_or_rgb(decode(data, sample.image_source), sample.image_source)
     lesion, mask_flags = converter.load_mask(archive, sample, (image.height, image.width))
@@ -163,7 +170,7 @@ def _convert_one(converter: BaseConverter, archive: Archive, dataset: str, sampl
         if sample.label == 'normal':
             flags.append('lesion_though_normal')
     return ManifestRow(
-        dataset=dataset,
+        dataset=collection.dataset,
         name=sample.name,
         patient=sample.patient,
         group='',
@@ -178,8 +185,8 @@ def _convert_one(converter: BaseConverter, archive: Archive, dataset: str, sampl
         fg_fraction=f'{lesion.mean():.6f}',
         flags=';'.join(flags),
         split='',
-        source=sample.image_source,
-        mask_source=';'.join(sample.mask_sources),
+        source=collection.relative(sample.image_source),
+        mask_source=';'.join(map(collection.relative, sample.mask_sources)),
         mask_sha256=pixel_sha256(mask),
     )
 

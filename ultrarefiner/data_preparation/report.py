@@ -39,7 +39,9 @@ def make_report(
     Returns:
         dict: JSON content. Nothing of the machine or the time is in it: equal archives give equal reports.
     """
-    left_out = {reason: sorted(names) for reason, names in sorted(collection.left_out.items())}
+    left_out = {
+        reason: sorted(map(collection.relative, names)) for reason, names in sorted(collection.left_out.items())
+    }
     found = {
         **found_labels,
         'images': len(rows) + sum(map(len, left_out.values())),

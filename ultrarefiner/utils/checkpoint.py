@@ -8,6 +8,8 @@ import torch
 from mmengine.runner.checkpoint import get_torch_safe_globals
 from torch import Tensor, nn
 
+from .partial_checkpoint import shorten
+
 
 def read_checkpoint(path: str | Path, remedy: str = 'check the path') -> dict:
     """Read a checkpoint without running code from it.
@@ -56,11 +58,6 @@ def stage_state_dict(checkpoint: dict, stage: str) -> dict[str, Tensor]:
     return own or {name: value for name, value in state.items() if not name.startswith('data_preprocessor.')}
 
 
-def is_partial(checkpoint: dict) -> bool:
-    """Whether it holds only what was trained, as `TrainableCheckpointHook` saves it; the frozen rest comes first."""
-    return 'ultrarefiner_partial' in checkpoint.get('meta', {})
-
-
 def check_input_profiles(checkpoint: dict, configured: dict[str, dict | None], source: str) -> None:
     """Compare the preprocessing stored with the weights to the configured one.
 
@@ -103,7 +100,7 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str, opti
             if own[name].shape != state[name].shape
         ],
     }
-    found = [f'{len(names)} {kind}: {_shorten(names)}' for kind, names in faults.items() if names]
+    found = [f'{len(names)} {kind}: {shorten(names)}' for kind, names in faults.items() if names]
     if found:
         raise ValueError(
             f'the weights in {source} do not fit {type(module).__name__}; '
@@ -111,7 +108,3 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str, opti
             + '. Check that the config is the one that they were trained with'
         )
     module.load_state_dict(state, strict=not optional)
-
-
-def _shorten(names: list[str], most: int = 5) -> str:
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')

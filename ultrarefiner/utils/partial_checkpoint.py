@@ -38,6 +38,26 @@ def differing(state: dict[str, Tensor], expected: dict[str, str]) -> list[str]:
     return [name for name, value in expected.items() if found.get(name) != value]
 
 
+def check_base(state: dict[str, Tensor], frozen: dict[str, str], source: str) -> None:
+    """Check that a model has the frozen weights that a partial checkpoint was trained on.
+
+    Args:
+        state (dict[str, Tensor]): The model's state dict.
+        frozen (dict[str, str]): Fingerprints by name, as stored under ``PARTIAL_KEY``.
+        source (str): Where the checkpoint comes from, for the message.
+
+    Raises:
+        ValueError: If a frozen weight is absent or another one.
+    """
+    different = differing(state, frozen)
+    if different:
+        raise ValueError(
+            f'{source} holds only trained weights, and {len(different)} of the {len(frozen)} frozen ones that they need '
+            f'differ from this run: {shorten(different)}. Use the config, the weight files and the random seed of the '
+            'training run'
+        )
+
+
 def shorten(names: Iterable[str], limit: int = 6) -> str:
     """Names for a message: the first few and how many more."""
     names = sorted(names)

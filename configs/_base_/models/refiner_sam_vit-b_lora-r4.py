@@ -4,9 +4,7 @@ refiner = dict(
     type='SAMRefiner',
     arch='vit_b',
     input_profile='sam',
-    encoder=dict(
-        type='LoRAAdapter', target_modules=r'blocks\.\d+\.attn\.qkv', r=4, lora_alpha=4.0, lora_dropout=0.0
-    ),
+    encoder=dict(type='LoRAAdapter', target_modules=r'blocks\.\d+\.attn\.qkv', r=4, lora_alpha=4.0, lora_dropout=0.0),
     checkpoint='weights/sam_vit_b_01ec64.pth',
     selection=dict(type='ArgmaxSelection'),
 )

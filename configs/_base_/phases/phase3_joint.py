@@ -28,14 +28,22 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(type='ConvertedDataset', data_root='{data_dir}/{dataset}', subset='train', fold='{fold}', pipeline=train_pipeline),
+    dataset=dict(
+        type='ConvertedDataset',
+        data_root='{data_dir}/{dataset}',
+        subset='train',
+        fold='{fold}',
+        pipeline=train_pipeline,
+    ),
 )
 val_dataloader = dict(
     batch_size=2,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='ConvertedDataset', data_root='{data_dir}/{dataset}', subset='val', fold='{fold}', pipeline=test_pipeline),
+    dataset=dict(
+        type='ConvertedDataset', data_root='{data_dir}/{dataset}', subset='val', fold='{fold}', pipeline=test_pipeline
+    ),
 )
 test_dataloader = dict(
     batch_size=2,

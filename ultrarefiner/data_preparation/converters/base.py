@@ -71,6 +71,7 @@ class Collection:
     Args:
         dataset (str): Name of the dataset.
         expected (Expected): What it should hold.
+        root (str): Folder of the archive that the dataset was found in, '' for the top.
         samples (list[Sample]): In sorted order.
         faults (list[Fault]): What cannot be used until it is mended.
         left_out (dict[str, list[str]]): Reason to the files left out for it.
@@ -79,10 +80,15 @@ class Collection:
 
     dataset: str
     expected: Expected
+    root: str = ''
     samples: list[Sample] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def relative(self, source: str) -> str:
+        """A file's path relative to the dataset's root, the same however deep an archive nests it."""
+        return source.removeprefix(f'{self.root}/')
 
 
 class BaseConverter(ABC):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ..archive import Archive, parent_of, stem_of
+from ..archive import Archive, inside, parent_of, stem_of
 from ..errors import DatasetError
 from ..images import is_image
 from ..mask_rules import BINARY, MaskRule, MaskThreshold
@@ -41,10 +41,10 @@ class BUSConverter(BaseConverter):
         """List the samples of whichever of the two archives this is."""
         image_folder, mask_folder = _folders(archive)
         images, masks = _by_number(archive, image_folder), _by_number(archive, mask_folder)
-        cased = [bool(FILE.fullmatch(stem_of(files[0]))['prefix']) for files in images.values()]
+        cased = [bool(FILE.fullmatch(stem_of(file))['prefix']) for files in images.values() for file in files]
         dataset = _which(archive, cased)
         self.mask_rule = self.rules[dataset]
-        collection = Collection(dataset, EXPECTED[dataset])
+        collection = Collection(dataset, EXPECTED[dataset], parent_of(image_folder))
         collection.notes.append(
             f'This BUS archive is {dataset}: {len(images)} images named like '
             f'{stem_of(next(iter(images.values()))[0])!r} in {image_folder}/ (UDIAT has {UDIAT_COUNT} named like '
@@ -114,7 +114,7 @@ def _which(archive: Archive, cased: list[bool]) -> str:
 
 def _labels(archive: Archive, image_folder: str) -> dict[str, str]:
     """Labels from the table (columns image, type) exported as CSV; the archive carries it as .xlsx."""
-    table = f'{parent_of(image_folder)}/{UDIAT_TABLE}'.lstrip('/')
+    table = inside(parent_of(image_folder), UDIAT_TABLE)
     if table not in archive.names:
         return {}
     rows = read_table(archive, table, ('image', 'type'))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..archive import Archive, stem_of
+from ..archive import Archive, inside, stem_of
 from ..mask_rules import ColourMap
 from .base import BaseConverter, Collection, Expected, Fault, Sample, by_stem, pair_one_to_one, safe_name
 from .tables import read_table
@@ -22,8 +22,7 @@ class BUSUCLMConverter(BaseConverter):
     def collect(self, archive: Archive) -> Collection:
         """List the samples; the patient whose masks do not fit is left out, normal ones later (blank masks)."""
         root = archive.locate('images', 'masks', TABLE)
-        prefix = f'{root}/'.lstrip('/')
-        rows = read_table(archive, f'{prefix}{TABLE}', ('Image', 'Label', *FLAGS))
+        rows = read_table(archive, inside(root, TABLE), ('Image', 'Label', *FLAGS))
         info = {stem_of(row['Image']): row for row in rows}
         collection = Collection(
             'BUS_UCLM',
@@ -38,8 +37,9 @@ class BUSUCLMConverter(BaseConverter):
                     'patients': 38,
                 },
             ),
+            root,
         )
-        images, masks = by_stem(archive, f'{prefix}images'), by_stem(archive, f'{prefix}masks')
+        images, masks = by_stem(archive, inside(root, 'images')), by_stem(archive, inside(root, 'masks'))
         keys, faults = pair_one_to_one(images, masks)
         collection.faults += faults
         for key in keys:

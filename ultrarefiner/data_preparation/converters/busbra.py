@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..archive import Archive, stem_of
+from ..archive import Archive, inside, stem_of
 from ..images import is_image
 from .base import BaseConverter, Collection, Expected, Fault, Sample, pair_one_to_one
 from .tables import read_table
@@ -17,20 +17,20 @@ class BUSBRAConverter(BaseConverter):
     def collect(self, archive: Archive) -> Collection:
         """List the samples; the patient is the column Case."""
         root = archive.locate('Images', 'Masks', TABLE)
-        prefix = f'{root}/'.lstrip('/')
-        cases = {row['ID']: row for row in read_table(archive, f'{prefix}{TABLE}', ('ID', 'Case', 'Pathology'))}
+        cases = {row['ID']: row for row in read_table(archive, inside(root, TABLE), ('ID', 'Case', 'Pathology'))}
         official = {}
-        if f'{prefix}{FOLDS}' in archive.names:
-            official = {row['ID']: row['kFold'] for row in read_table(archive, f'{prefix}{FOLDS}', ('ID', 'kFold'))}
+        if inside(root, FOLDS) in archive.names:
+            official = {row['ID']: row['kFold'] for row in read_table(archive, inside(root, FOLDS), ('ID', 'kFold'))}
         collection = Collection(
             'BUSBRA',
             Expected(
                 {'train': 1500, 'test': 375, 'lesion images': 1875},
                 {'images': 1875, 'lesion images': 1875, 'benign': 1268, 'malignant': 607, 'patients': 1064},
             ),
+            root,
         )
-        images = _by_key(archive, f'{prefix}Images', IMAGE_PREFIX, collection.faults)
-        masks = _by_key(archive, f'{prefix}Masks', MASK_PREFIX, collection.faults)
+        images = _by_key(archive, inside(root, 'Images'), IMAGE_PREFIX, collection.faults)
+        masks = _by_key(archive, inside(root, 'Masks'), MASK_PREFIX, collection.faults)
         keys, faults = pair_one_to_one(images, masks)
         collection.faults += faults
         for key in keys:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..archive import Archive, stem_of
+from ..archive import Archive, inside, stem_of
 from ..images import is_image
 from .base import BaseConverter, Collection, Expected, Fault, Sample, pair_up
 
@@ -24,9 +24,10 @@ class BUSIConverter(BaseConverter):
                 {'train': 518, 'test': 129, 'lesion images': 647},
                 {'images': 780, 'lesion images': 647, 'benign': 437, 'malignant': 210, 'normal': 133},
             ),
+            root,
         )
         for label in LABELS:
-            folder = f'{root}/{label}'.lstrip('/')
+            folder = inside(root, label)
             images: dict[str, list[str]] = {}
             masks: dict[str, list[str]] = {}
             for source in filter(is_image, archive.within(folder)):

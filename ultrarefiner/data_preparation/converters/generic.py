@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from ..archive import Archive
+from ..archive import Archive, inside
 from ..errors import DatasetError
 from ..images import is_image
 from ..mask_rules import MaskRule
@@ -39,7 +39,7 @@ class FolderConverter(BaseConverter):
     ):
         super().__init__(mask_rule)
         self.dataset = dataset
-        self.images, self.masks = images.strip('/'), masks.strip('/')
+        self.images, self.masks = plain_path(images), plain_path(masks)
         self.mask_ending = mask_ending
         self.patient_pattern = compile_pattern(patient_pattern)
         if self.images == self.masks and not mask_ending:
@@ -47,9 +47,10 @@ class FolderConverter(BaseConverter):
 
     def collect(self, archive: Archive) -> Collection:
         """List the samples."""
-        collection = Collection(self.dataset, Expected())
-        masks = self._keyed(archive, self.masks, self.mask_ending)
-        images = self._keyed(archive, self.images, '')
+        root = archive.locate(self.images, self.masks)
+        collection = Collection(self.dataset, Expected(), root)
+        masks = self._keyed(archive, inside(root, self.masks), self.mask_ending)
+        images = self._keyed(archive, inside(root, self.images), '')
         if self.images == self.masks:
             images = {key: files for key, files in images.items() if not key.endswith(self.mask_ending)}
         if not images or not masks:
@@ -68,7 +69,7 @@ class FolderConverter(BaseConverter):
     @staticmethod
     def _keyed(archive: Archive, folder: str, ending: str) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        start = folder_prefix(folder)
+        start = f'{folder}/' if folder else ''
         for source in archive.names:
             key = str(PurePosixPath(source.removeprefix(start)).with_suffix(''))
             if source.startswith(start) and is_image(source) and key.endswith(ending):
@@ -90,20 +91,20 @@ class CocoConverter(BaseConverter):
         super().__init__()
         self.dataset = dataset
         self.annotations = annotations
-        self.images = images.strip('/')
+        self.images = plain_path(images)
         self.patient_pattern = compile_pattern(patient_pattern)
         self.drawings: dict[str, CocoImage] = {}
 
     def collect(self, archive: Archive) -> Collection:
         """List the samples."""
-        if self.annotations not in archive.names:
-            raise DatasetError(f'{archive.path}: no file {self.annotations}; name the COCO file with --coco.')
-        collection = Collection(self.dataset, Expected())
+        root = archive.locate(self.annotations)
+        folder = inside(root, self.images)
+        collection = Collection(self.dataset, Expected(), root)
         known = set(archive.names)
-        start = folder_prefix(self.images)
-        listed = read_coco(archive.read(self.annotations), self.annotations)
+        start = f'{folder}/' if folder else ''
+        listed = read_coco(archive.read(inside(root, self.annotations)), self.annotations)
         for image in sorted(listed, key=lambda image: natural_key(image.file_name)):
-            candidates = (f'{start}{image.file_name}', image.file_name)
+            candidates = (f'{start}{image.file_name}', inside(root, image.file_name))
             source = next((name for name in candidates if name in known), None)
             if source is None:
                 fault = f'listed in {self.annotations}, but neither {candidates[0]} nor {candidates[1]} exists.'
@@ -132,9 +133,10 @@ class CocoConverter(BaseConverter):
         return lesion, ()
 
 
-def folder_prefix(folder: str) -> str:
-    """What the paths in a folder start with; '' and '.' are the top."""
-    return '' if folder in ('', '.') else f'{folder}/'
+def plain_path(folder: str) -> str:
+    """A folder as archives spell it: no './' before it and no '/' behind; '' for the top."""
+    text = PurePosixPath(folder).as_posix().strip('/')
+    return '' if text == '.' else text
 
 
 def compile_pattern(pattern: str | None) -> re.Pattern | None:

@@ -32,10 +32,12 @@ class LoadMask(BaseTransform):
                 f'the mask {path} is {pixels.shape[0]}x{pixels.shape[1]}, its image {results["img_path"]} is '
                 f'{results["img"].shape[0]}x{results["img"].shape[1]} (height x width); convert the dataset again'
             )
-        values, counts = np.unique(pixels, return_counts=True)
-        unknown = [int(value) for value in values if int(value) not in label_map]
+        counts = np.bincount(pixels.ravel(), minlength=256)
+        present = np.flatnonzero(counts).tolist()
+        unknown = [value for value in present if value not in label_map]
         if unknown:
-            histogram = {int(values[i]): int(counts[i]) for i in np.argsort(-counts)[:VALUES_SHOWN]}
+            frequent = sorted(present, key=lambda value: -counts[value])[:VALUES_SHOWN]
+            histogram = {value: int(counts[value]) for value in frequent}
             raise ValueError(
                 f'the mask {path} holds {len(unknown)} grey value(s) that label_map {label_map} does not list; its '
                 f'most frequent values and their pixel counts: {histogram}. Convert the dataset again, or list them in '

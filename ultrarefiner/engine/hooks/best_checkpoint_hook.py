@@ -64,6 +64,7 @@ class BestCheckpointHook(Hook):
     def after_val(self, runner) -> None:
         """Export, if this validation was the best one; `CheckpointHook` has saved by now."""
         self._export(runner)
+        self._metrics = {}
 
     @master_only
     def _export(self, runner) -> None:

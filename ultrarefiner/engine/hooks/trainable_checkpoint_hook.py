@@ -7,7 +7,7 @@ from mmengine.model import is_model_wrapper
 from torch import nn
 
 from ...registry import HOOKS
-from ...utils.partial_checkpoint import PARTIAL_KEY, differing, fingerprints, frozen_names, shorten
+from ...utils.partial_checkpoint import PARTIAL_KEY, check_base, fingerprints, frozen_names
 
 
 @HOOKS.register_module()
@@ -43,13 +43,7 @@ class TrainableCheckpointHook(Hook):
         if not getattr(model, 'is_init', True):
             model.init_weights()
         state = model.state_dict()
-        different = differing(state, partial['frozen'])
-        if different:
-            raise ValueError(
-                f'the checkpoint holds only trained weights, and {len(different)} of the {partial["count"]} frozen '
-                f'ones that they need differ from this run: {shorten(different)}. Use the config, the weight files '
-                'and the random seed of the training run'
-            )
+        check_base(state, partial['frozen'], 'the checkpoint')
         checkpoint['state_dict'].update({name: state[name] for name in partial['frozen']})
 
 

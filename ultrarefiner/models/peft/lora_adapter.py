@@ -79,6 +79,6 @@ class LoRAAdapter(BaseAdapter):
 
 
 def _adaptable(module: nn.Module) -> list[str]:
-    """The names of the linear and convolution layers, with every number written as {i}."""
+    """The names of the linear and convolution layers, with a number in the place of {i}."""
     names = (name for name, part in module.named_modules() if isinstance(part, (nn.Linear, nn.Conv2d)))
-    return list(dict.fromkeys(re.sub(r'\d+', '{i}', name) for name in names))
+    return list(dict.fromkeys(re.sub(r'(?<=\.)\d+(?=\.|$)', '{i}', name) for name in names))

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ...registry import MODELS, PROMPT_GENERATORS, REFINERS, STAGE_LOSSES
 from ...structures import InputProfile, SegOutput, Stages, StageTarget
-from ...utils.checkpoint import check_input_profiles, is_partial, load_strictly, read_checkpoint, stage_state_dict
+from ...utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, stage_state_dict
 from ...utils.freeze import freeze, keep_frozen_in_eval
 from ...utils.one_vs_rest import one_vs_rest
+from ...utils.partial_checkpoint import PARTIAL_KEY, check_base
 
 
 @MODELS.register_module()
@@ -92,9 +93,12 @@ class CoarseToFine(BaseSegmentor):
                 source, f'it is what an earlier phase makes: run that first, or set model.init_from.{stage}=None'
             )
             check_input_profiles(checkpoint, {stage: self.input_profiles().get(stage)}, source)
-            if is_partial(checkpoint):
+            partial = checkpoint.get('meta', {}).get(PARTIAL_KEY)
+            if partial is not None:
                 module.init_weights()
-            load_strictly(module, stage_state_dict(checkpoint, stage), source, optional=is_partial(checkpoint))
+                frozen = {name: value for name, value in partial['frozen'].items() if name.startswith(f'{stage}.')}
+                check_base(self.state_dict(), frozen, source)
+            load_strictly(module, stage_state_dict(checkpoint, stage), source, optional=partial is not None)
         self._is_init = True
 
     def run(self, images: list[Tensor], data_samples: list | None, size: tuple[int, int] | None) -> Stages:

@@ -1,0 +1,218 @@
+"""All phases on a tiny dataset, with the tools themselves: what is done is skipped, and a leak is refused."""
+
+import json
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ultrarefiner.apis.phases import TOOLS, Pipeline
+from ultrarefiner.data_preparation.splits import Splits
+from ultrarefiner.evaluation.per_image_csv import read_means
+
+CONFIGS = TOOLS.parent / 'configs'
+PHASES = dict(
+    coarse='transunet/transunet_small_1xb8-6e_busi-128x128.py',
+    refine='ultrarefiner/ultrarefiner_sam-small_soft-prompts_phase2-1xb4-3e_busi-256x256.py',
+    joint='ultrarefiner/ultrarefiner_transunet-small_sam-small_soft-prompts_phase3-1xb4-3e_busi-256x256.py',
+)
+TINY = """
+_base_ = {base!r}
+dataset = 'tiny'
+model = dict(
+    {parts}
+)
+train_cfg = dict(max_epochs=1)
+train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
+val_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
+test_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
+param_scheduler = [dict(type='ConstantLR', factor=1.0)]
+visualizer = dict(vis_backends=[dict(type='TensorboardVisBackend')])
+"""
+
+
+def write_tiny_configs(folder: Path, parts: dict) -> Path:
+    """The CPU family with the two-block models of the tests, one epoch each."""
+    own = {
+        'coarse': ('coarse', 'coarse_input'),
+        'refine': ('coarse_input', 'refiner', 'refine_size'),
+        'joint': ('coarse', 'coarse_input', 'refiner', 'refine_size'),
+    }
+    for phase, base in PHASES.items():
+        lines = [
+            f'{name}=dict(_delete_=True, **{parts[name]!r}),'
+            if isinstance(parts[name], dict)
+            else f'{name}={parts[name]!r},'
+            for name in own[phase]
+        ]
+        (folder / f'{phase}.py').write_text(TINY.format(base=str(CONFIGS / base), parts='\n    '.join(lines)))
+    pipeline = folder / 'pipeline.py'
+    pipeline.write_text("phases = dict(coarse='coarse.py', refine='refine.py', joint='joint.py')\n")
+    return pipeline
+
+
+def run(command: list[str]) -> None:
+    """Run a tool in this process, as its command line would."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', command[1:])
+        runpy.run_path(command[1], run_name='__main__')
+
+
+@pytest.fixture(scope='module')
+def finished(tiny_root, small_parts, tmp_path_factory):
+    """A pipeline run to its end."""
+    folder = tmp_path_factory.mktemp('pipeline')
+    pipeline = Pipeline(
+        str(write_tiny_configs(folder, small_parts)), ['tiny'], [1], str(tiny_root.parent), str(folder / 'out')
+    )
+    for step in pipeline.steps():
+        assert not step.is_done()
+        run(step.command())
+        assert step.is_done()
+    return pipeline
+
+
+@pytest.fixture(autouse=True)
+def clean(clean_runner):
+    """Every tool starts as in a process of its own."""
+
+
+def test_checkpoints_lie_where_the_method_says(finished):
+    out = Path(finished.out_dir)
+    expected = ['transunet/tiny/fold_0', 'transunet/tiny/fold_1', 'sam_finetuned/fold_1', 'ultrarefiner/tiny/fold_1']
+    assert sorted(str(path.parent.relative_to(out / 'checkpoints')) for path in out.rglob('best.pth')) == sorted(
+        expected
+    )
+
+
+def test_every_training_image_is_predicted_once_by_the_fold_that_holds_it_out(finished, tiny_root):
+    splits = Splits.load(tiny_root / 'splits.json')
+    target = Path(finished.out_dir) / 'predictions' / 'tiny'
+    assert {path.stem for path in (target / 'predictions').iterdir()} == set(splits.train)
+    entries = json.loads((target / 'proof.json').read_text())['entries']
+    assert all(name in splits.fold_names(entry['fold']) for name, entry in entries.items())
+    probability = np.load(target / 'predictions' / f'{splits.train[0]}.npy')
+    assert probability.shape == (32, 32) and 0 <= probability.min() <= probability.max() <= 1
+
+
+def test_checkpoints_say_where_they_come_from(finished, tiny_root):
+    splits = Splits.load(tiny_root / 'splits.json')
+    for path, stages in (('sam_finetuned/fold_1', {'coarse', 'refiner'}), ('transunet/tiny/fold_1', {'coarse'})):
+        saved = torch.load(Path(finished.out_dir) / 'checkpoints' / path / 'best.pth', weights_only=True)
+        made = saved['meta']['ultrarefiner']
+        assert made['splits'] == {'tiny': splits.digest} and made['fold'] == 1
+        assert set(made['input_profiles']) == stages
+
+
+def test_results_of_every_test_image_are_written(finished):
+    test = Path(finished.out_dir) / 'checkpoints' / 'ultrarefiner' / 'tiny' / 'fold_1' / 'test'
+    rows = pd.read_csv(test / 'per_image.csv')
+    assert list(rows.name) == ['t8', 't9']
+    means, images = read_means(test / 'per_image.csv')
+    assert images == 2 and means['refined/Dice'] == pytest.approx(rows['refined/Dice'].mean())
+    assert means['delta/Dice'] == pytest.approx(means['refined/Dice'] - means['coarse/Dice'])
+    for folder in ('pictures', 'masks'):
+        assert sorted(path.stem for path in (test / folder).rglob('*.png')) == ['t8', 't9']
+
+
+def test_a_second_start_finds_everything_done(finished):
+    assert all(step.is_done() for step in finished.steps())
+
+
+def test_other_settings_are_not_taken_for_done(finished, tiny_root):
+    changed = Pipeline(
+        str(Path(finished.configs['coarse']).parent / 'pipeline.py'),
+        ['tiny'], [1], finished.data_dir, finished.out_dir, {'optim_wrapper.optimizer.lr': 0.5},
+    )  # fmt: skip
+    with pytest.raises(ValueError, match='was trained with other settings'):
+        next(changed.steps()).is_done()
+
+
+def test_an_interrupted_training_is_resumed(finished, tmp_path):
+    step = next(finished.steps())
+    assert '--resume' in step.command()
+    assert step.command(processes=2)[1:4] == ['-m', 'torch.distributed.run', '--standalone']
+
+
+def copy_run(finished, tmp_path) -> Path:
+    out = tmp_path / 'out'
+    shutil.copytree(finished.out_dir, out, ignore=shutil.ignore_patterns('2*', 'epoch_*', 'vis_data'))
+    return out
+
+
+def failing(command: list[str], capfd) -> str:
+    """Run a tool that has to end with exit code 2 and one message."""
+    with pytest.raises(SystemExit) as stop:
+        run(command)
+    assert stop.value.code == 2
+    message = capfd.readouterr().err
+    assert 'Traceback' not in message
+    return message
+
+
+def predict_command(finished, out, *more) -> list[str]:
+    late = ['--dataset', 'tiny', '--data-dir', finished.data_dir, '--out-dir', str(out)]
+    return ['python', str(TOOLS / 'predict_folds.py'), finished.configs['coarse'], *late, *more]
+
+
+def train_command(finished, phase, out, *more) -> list[str]:
+    late = ['--dataset', 'tiny', '--fold', '1', '--data-dir', finished.data_dir, '--out-dir', str(out)]
+    return ['python', str(TOOLS / 'train.py'), finished.configs[phase], *late, *more]
+
+
+def test_predictions_are_not_overwritten_silently(finished, tmp_path, capfd):
+    assert '--overwrite' in failing(predict_command(finished, copy_run(finished, tmp_path)), capfd)
+
+
+def test_a_missing_fold_stops_the_prediction(finished, tmp_path, capfd):
+    out = copy_run(finished, tmp_path)
+    (out / 'checkpoints/transunet/tiny/fold_0/best.pth').unlink()
+    message = failing(predict_command(finished, out, '--overwrite'), capfd)
+    assert '1 of 2 folds have no checkpoint' in message and 'fold_0' in message
+
+
+def test_a_checkpoint_of_the_wrong_fold_stops_the_prediction(finished, tmp_path, capfd):
+    out = copy_run(finished, tmp_path)
+    shutil.copy(out / 'checkpoints/transunet/tiny/fold_0/best.pth', out / 'checkpoints/transunet/tiny/fold_1/best.pth')
+    message = failing(predict_command(finished, out, '--overwrite'), capfd)
+    assert 'trained with fold 0, expected 1' in message
+    assert (out / 'predictions/tiny/proof.json').is_file(), 'the earlier predictions are still whole'
+
+
+def test_a_missing_prediction_stops_phase_2(finished, tmp_path, capfd):
+    out = copy_run(finished, tmp_path)
+    (out / 'predictions/tiny/predictions/t3.npy').unlink()
+    message = failing(train_command(finished, 'refine', out), capfd)
+    assert 't3' in message and 'predict_folds.py' in message
+
+
+def test_a_missing_phase_stops_phase_3(finished, tmp_path, capfd):
+    out = copy_run(finished, tmp_path)
+    (out / 'checkpoints/sam_finetuned/fold_1/best.pth').unlink()
+    assert 'an earlier phase makes' in failing(train_command(finished, 'joint', out), capfd)
+
+
+def test_phases_of_different_splits_are_refused(finished, tmp_path, capfd):
+    out = copy_run(finished, tmp_path)
+    path = out / 'checkpoints/transunet/tiny/fold_1/best.pth'
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint['meta']['ultrarefiner']['splits'] = {'tiny': 'f' * 64}
+    torch.save(checkpoint, path)
+    message = failing(train_command(finished, 'joint', out), capfd)
+    assert 'was trained on the split ffffffffffff of tiny' in message
+
+
+def test_a_checkpoint_of_another_model_stops_the_test(finished, tmp_path, capfd):
+    out = Path(finished.out_dir)
+    command = train_command(finished, 'joint', out)
+    command[1:3] = [
+        str(TOOLS / 'test.py'),
+        finished.configs['joint'],
+        str(out / 'checkpoints/transunet/tiny/fold_1/best.pth'),
+    ]
+    assert 'missing: refiner.' in failing([*command, '--work-dir', str(tmp_path)], capfd)
