@@ -11,44 +11,42 @@ import difflib
 import inspect
 
 from mmengine.registry import Registry
-from mmseg.registry import DATASETS as MMSEG_DATASETS
-from mmseg.registry import HOOKS as MMSEG_HOOKS
-from mmseg.registry import LOOPS as MMSEG_LOOPS
-from mmseg.registry import METRICS as MMSEG_METRICS
-from mmseg.registry import MODELS as MMSEG_MODELS
-from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMSEG_OPTIM_WRAPPER_CONSTRUCTORS
-from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
-from mmseg.registry import VISUALIZERS as MMSEG_VISUALIZERS
+from mmseg import registry as mmseg
 
 from .interfaces import BaseAdapter, BaseCandidateSelection, BasePromptGenerator, BaseRefiner, BaseStageLoss
 
 # A registry imports its own locations before a look-up but not its parent's, hence mmseg's here too.
-MODELS = Registry('model', parent=MMSEG_MODELS, scope='ultrarefiner', locations=['mmseg.models', 'ultrarefiner.models'])
+MODELS = Registry('model', parent=mmseg.MODELS, scope='ultrarefiner', locations=['mmseg.models', 'ultrarefiner.models'])
 DATASETS = Registry(
-    'dataset', parent=MMSEG_DATASETS, scope='ultrarefiner', locations=['mmseg.datasets', 'ultrarefiner.datasets']
+    'dataset', parent=mmseg.DATASETS, scope='ultrarefiner', locations=['mmseg.datasets', 'ultrarefiner.datasets']
 )
 TRANSFORMS = Registry(
     'transform',
-    parent=MMSEG_TRANSFORMS,
+    parent=mmseg.TRANSFORMS,
     scope='ultrarefiner',
     locations=['mmseg.datasets.transforms', 'ultrarefiner.datasets.transforms'],
 )
 METRICS = Registry(
-    'metric', parent=MMSEG_METRICS, scope='ultrarefiner', locations=['mmseg.evaluation', 'ultrarefiner.evaluation']
+    'metric', parent=mmseg.METRICS, scope='ultrarefiner', locations=['mmseg.evaluation', 'ultrarefiner.evaluation']
 )
 HOOKS = Registry(
-    'hook', parent=MMSEG_HOOKS, scope='ultrarefiner', locations=['mmseg.engine.hooks', 'ultrarefiner.engine.hooks']
+    'hook', parent=mmseg.HOOKS, scope='ultrarefiner', locations=['mmseg.engine.hooks', 'ultrarefiner.engine.hooks']
 )
-LOOPS = Registry('loop', parent=MMSEG_LOOPS, scope='ultrarefiner', locations=['ultrarefiner.engine'])
-VISUALIZERS = Registry(
-    'visualizer', parent=MMSEG_VISUALIZERS, scope='ultrarefiner', locations=['ultrarefiner.visualization']
-)
+# Nothing of ours is registered in these. They are for plug-ins, and so that the Runner finds the scope everywhere: it
+# warns about each registry that it looks for in vain.
+DATA_SAMPLERS = Registry('data sampler', parent=mmseg.DATA_SAMPLERS, scope='ultrarefiner')
+LOOPS = Registry('loop', parent=mmseg.LOOPS, scope='ultrarefiner')
+OPTIM_WRAPPERS = Registry('optim_wrapper', parent=mmseg.OPTIM_WRAPPERS, scope='ultrarefiner')
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
-    parent=MMSEG_OPTIM_WRAPPER_CONSTRUCTORS,
+    parent=mmseg.OPTIM_WRAPPER_CONSTRUCTORS,
     scope='ultrarefiner',
-    locations=['mmseg.engine', 'ultrarefiner.engine'],
+    locations=['mmseg.engine'],
 )
+OPTIMIZERS = Registry('optimizer', parent=mmseg.OPTIMIZERS, scope='ultrarefiner')
+PARAM_SCHEDULERS = Registry('parameter scheduler', parent=mmseg.PARAM_SCHEDULERS, scope='ultrarefiner')
+VISBACKENDS = Registry('vis_backend', parent=mmseg.VISBACKENDS, scope='ultrarefiner')
+VISUALIZERS = Registry('visualizer', parent=mmseg.VISUALIZERS, scope='ultrarefiner')
 
 
 class Family:

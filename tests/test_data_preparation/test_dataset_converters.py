@@ -155,6 +155,21 @@ def test_generic_folders_patients_and_stated_values(tmp_path):
     assert Image.open(tmp_path / 'out' / rows['site_1_p3_7'].image).format == 'PNG'
 
 
+def test_generic_folders_may_be_wrapped_in_another(tmp_path):
+    make_folders(tmp_path / 'src' / 'download' / 'v1', '_seg')
+    converter = FolderConverter('mine', 'pictures', './labels/', '_seg', mask_rule=MaskThreshold(0))
+    _, rows = run(converter, tmp_path / 'src', tmp_path / 'out')
+    assert rows['site_1_p3_7'].source == 'pictures/site 1/p3_7.jpg'
+
+
+def test_images_and_masks_in_one_folder_are_told_apart_by_their_ending(tmp_path):
+    for number in range(14):
+        save(tmp_path / 'src' / f'{number}.png', noise(7000 + number))
+        save(tmp_path / 'src' / f'{number}_mask.png', square(4, 2 + number))
+    _, rows = run(FolderConverter('mine', '.', '.', '_mask'), tmp_path / 'src', tmp_path / 'out')
+    assert sorted(rows, key=int) == [str(number) for number in range(14)]
+
+
 def test_generic_threshold_reads_what_the_default_refuses(tmp_path):
     root = make_folders(tmp_path / 'src')
     with pytest.raises(DatasetError, match='14 faults found'):

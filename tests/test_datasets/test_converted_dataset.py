@@ -9,7 +9,7 @@ from PIL import Image
 
 from ultrarefiner.data_preparation.errors import DatasetError
 from ultrarefiner.data_preparation.splits import Splits
-from ultrarefiner.datasets import BUSIDataset, ConvertedDataset
+from ultrarefiner.datasets import ConvertedDataset
 from ultrarefiner.registry import DATASETS
 
 
@@ -49,7 +49,7 @@ def test_subsets_hold_the_images_of_the_split(tiny_root):
 
 
 def test_meta_information_names_the_split(tiny_root):
-    meta = DATASETS.build(dict(type='BUSIDataset', data_root=str(tiny_root), subset='val', fold=0)).metainfo
+    meta = DATASETS.build(dict(type='ConvertedDataset', data_root=str(tiny_root), subset='val', fold=0)).metainfo
     digest = Splits.load(tiny_root / 'splits.json').digest
     assert (meta['dataset'], meta['split_sha256'], meta['fold']) == ('tiny', digest, 0)
     assert meta['classes'] == ('background', 'lesion')
@@ -74,7 +74,7 @@ def test_unknown_subset_is_refused(tiny_root):
 
 def test_an_unconverted_folder_names_the_converters(tmp_path):
     with pytest.raises(DatasetError, match='splits.json: absent; convert the dataset with tools/dataset_converters'):
-        BUSIDataset(tmp_path, 'test')
+        ConvertedDataset(tmp_path, 'test')
 
 
 def test_classes_without_labels_are_refused(tiny_root):

@@ -64,7 +64,7 @@ def toy_model(clean_runner):
 def runner(tiny_root, work_dir, epochs=3, hooks=(), model=None, **options):
     def loader(subset):
         return dict(
-            dataset=dict(type='BUSIDataset', data_root=str(tiny_root), subset=subset, fold=0, pipeline=PIPELINE),
+            dataset=dict(type='ConvertedDataset', data_root=str(tiny_root), subset=subset, fold=0, pipeline=PIPELINE),
             sampler=dict(type='DefaultSampler', shuffle=False),
             batch_size=4,
         )

@@ -31,7 +31,7 @@ def base_file(small_parts, tmp_path):
 
 def runner(small_parts, tiny_root, work_dir, base_file, epochs=1, seed=0, **options):
     loader = dict(
-        dataset=dict(type='BUSIDataset', data_root=str(tiny_root), subset='val', fold=0, pipeline=PIPELINE),
+        dataset=dict(type='ConvertedDataset', data_root=str(tiny_root), subset='val', fold=0, pipeline=PIPELINE),
         sampler=dict(type='DefaultSampler', shuffle=False),
         batch_size=4,
     )

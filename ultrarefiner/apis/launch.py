@@ -121,8 +121,8 @@ def check_splits(checkpoint: dict, splits: dict[str, str], source: str) -> None:
     for dataset in trained.keys() & splits.keys():
         if trained[dataset] != splits[dataset]:
             raise ValueError(
-                f'{source} was trained on the split {trained[dataset][:12]} of {dataset}, the dataset of this config has '
-                f'the split {splits[dataset][:12]} (splits.json): train the earlier phase again, or take the dataset '
+                f'{source} was trained on the split {trained[dataset][:12]} of {dataset}, the dataset of this config '
+                f'has the split {splits[dataset][:12]} (splits.json): train the earlier phase again, or take the dataset '
                 'that it was trained on'
             )
 

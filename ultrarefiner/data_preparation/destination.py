@@ -53,4 +53,9 @@ def put_in_place(work: Path, destination: Path, replaced: Path) -> None:
     """Rename a finished folder to its destination; an earlier conversion goes to ``replaced``."""
     if destination.exists():
         os.rename(destination, replaced)
-    os.rename(work, destination)
+    try:
+        os.rename(work, destination)
+    except OSError:
+        if replaced.exists():
+            os.rename(replaced, destination)
+        raise

@@ -1,4 +1,5 @@
 # Phase 1: the coarse network alone, on one fold of one dataset.
+phase = 'coarse'
 work_dir = '{out_dir}/checkpoints/transunet/{dataset}/fold_{fold}'
 
 losses = [
@@ -7,13 +8,13 @@ losses = [
 ]
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImage'),
     dict(type='LoadMask'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='RandomRotate', prob=0.5, degree=20, pad_val=0, seg_pad_val=0),
     dict(type='PackRefinerInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadMask'), dict(type='PackRefinerInputs')]
+test_pipeline = [dict(type='LoadImage'), dict(type='LoadMask'), dict(type='PackRefinerInputs')]
 
 train_dataloader = dict(
     batch_size=24,

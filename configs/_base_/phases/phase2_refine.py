@@ -1,5 +1,6 @@
 # Phase 2: the refiner alone, on the out-of-fold predictions of phase 1. Fold k trains on the images outside of fold k
 # and validates on those of fold k, each with the prediction of the model that did not see it.
+phase = 'refine'
 work_dir = '{out_dir}/checkpoints/sam_finetuned/fold_{fold}'
 
 coarse = dict(type='PrecomputedCoarse')
@@ -10,7 +11,7 @@ losses = [
 ]
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImage'),
     dict(type='LoadMask'),
     dict(type='LoadCoarsePrediction'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
@@ -18,7 +19,7 @@ train_pipeline = [
     dict(type='PackRefinerInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImage'),
     dict(type='LoadMask'),
     dict(type='LoadCoarsePrediction'),
     dict(type='PackRefinerInputs'),

@@ -1,5 +1,6 @@
 # Phase 3: both networks together, from the checkpoints of phases 1 and 2 of the same fold. The refined loss flows back
 # through the prompts into the coarse network.
+phase = 'joint'
 work_dir = '{out_dir}/checkpoints/ultrarefiner/{dataset}/fold_{fold}'
 init_from = dict(
     coarse='{out_dir}/checkpoints/transunet/{dataset}/fold_{fold}/best.pth',
@@ -15,13 +16,13 @@ losses = [
 ]
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImage'),
     dict(type='LoadMask'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='RandomRotate', prob=0.5, degree=20, pad_val=0, seg_pad_val=0),
     dict(type='PackRefinerInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadMask'), dict(type='PackRefinerInputs')]
+test_pipeline = [dict(type='LoadImage'), dict(type='LoadMask'), dict(type='PackRefinerInputs')]
 
 train_dataloader = dict(
     batch_size=2,

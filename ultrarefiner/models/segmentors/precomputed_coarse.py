@@ -44,8 +44,8 @@ class PrecomputedCoarse(BaseSegmentor):
             stored = getattr(data_samples[index], 'coarse_probability', None) if data_samples is not None else None
             if stored is None:
                 raise ValueError(
-                    'PrecomputedCoarse: the sample brings no coarse prediction; give the dataset its coarse_dir and put '
-                    "dict(type='LoadCoarsePrediction') after LoadMask in its pipeline"
+                    'PrecomputedCoarse: the sample brings no coarse prediction; give the dataset its coarse_dir and '
+                    "put dict(type='LoadCoarsePrediction') after LoadMask in its pipeline"
                 )
             probability = stored.data
             if probability.shape[0] != self.out_channels:
