@@ -124,11 +124,15 @@ def _folds(
 def _stratified_parts(
     names: Sequence[str], groups: Mapping[str, str], strata: Mapping[str, Sequence[str]], n_parts: int, seed: int
 ) -> list[list[str]]:
+    # The splitter deals groups out by decreasing imbalance, ties in order of their identifiers; shuffled identifiers
+    # therefore draw another candidate. Its own `shuffle` gives other results in other versions of scikit-learn.
+    shuffled = sorted({groups[name] for name in names})
+    random.Random(seed).shuffle(shuffled)
+    identifiers = {group: identifier for identifier, group in enumerate(shuffled)}
     classes = _usable_strata(names, strata, n_parts)
-    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='The least populated class')
-        parts = splitter.split(names, classes, [groups[name] for name in names])
+        parts = StratifiedGroupKFold(n_parts).split(names, classes, [identifiers[groups[name]] for name in names])
         return [sorted(names[index] for index in part) for _, part in parts]
 
 

@@ -53,8 +53,8 @@ def check_base(state: dict[str, Tensor], frozen: dict[str, str], source: str) ->
     if different:
         raise ValueError(
             f'{source} holds only trained weights, and {len(different)} of the {len(frozen)} frozen ones that they '
-            f'need differ from this run: {shorten(different)}. Use the config, the weight files and the random seed of the '
-            'training run'
+            f'need differ from this run: {shorten(different)}. Use the config, the weight files and the random seed of '
+            'the training run'
         )
 
 

@@ -1,4 +1,4 @@
-"""SAM ViT-B, image encoder frozen: 4.1 of 93.7 million parameters train."""
+"""SAM ViT-B, image encoder frozen: 3.9 of 93.7 million parameters train."""
 
 refiner = dict(
     type='SAMRefiner',

@@ -1,4 +1,4 @@
-"""SAM ViT-H, image encoder frozen: 4.1 of 641.1 million parameters train."""
+"""SAM ViT-H, image encoder frozen: 3.9 of 641.1 million parameters train."""
 
 refiner = dict(
     type='SAMRefiner',

@@ -1,4 +1,4 @@
-"""SAM ViT-L, image encoder frozen: 4.1 of 312.3 million parameters train."""
+"""SAM ViT-L, image encoder frozen: 3.9 of 312.3 million parameters train."""
 
 refiner = dict(
     type='SAMRefiner',
