@@ -1,4 +1,4 @@
-"""Packaging. `pip install .` gives the package; configs and tools travel with it."""
+"""Packaging. `pip install .` gives the package; configs and tools are used from a checkout."""
 
 import re
 from pathlib import Path

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 from ultrarefiner.apis.config import load_config
-from ultrarefiner.registry import HOOKS, METRICS, MODELS, TRANSFORMS
+from ultrarefiner.apis.model import build_model
+from ultrarefiner.registry import HOOKS, METRICS, TRANSFORMS
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = sorted(path for folder in ('transunet', 'ultrarefiner') for path in (CONFIGS / folder).glob('*.py'))
@@ -25,9 +25,8 @@ def test_no_config_is_forgotten():
 def test_config_builds(path):
     cfg = load_config(path)
     assert '.' not in path.stem, 'mmengine cuts config names at the first dot'
-    init_default_scope(cfg.default_scope)
     with torch.device('meta'):
-        model = MODELS.build(cfg.model)
+        model = build_model(cfg)
     assert any(parameter.requires_grad for parameter in model.parameters())
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         dataset = loader.dataset

@@ -21,6 +21,8 @@ from ultrarefiner.apis.phases import Pipeline
 from ultrarefiner.evaluation.per_image_csv import read_means
 from ultrarefiner.evaluation.table import comparison_table
 
+TOOLS = Path(__file__).resolve().parent
+
 
 def parse_args():
     """Read the command line."""
@@ -51,11 +53,11 @@ def main() -> None:
     for number, (step, finished) in enumerate(zip(steps, done), start=1):
         console.rule(f'[bold]{number}/{len(steps)}[/] {step.title}' + (' [green](done)[/]' if finished else ''))
         if args.dry_run:
-            console.print(shlex.join(step.command(args.processes)), soft_wrap=True, highlight=False)
+            console.print(shlex.join(step.command(TOOLS, args.processes)), soft_wrap=True, highlight=False)
         if finished or args.dry_run:
             continue
         begin = time.time()
-        code = subprocess.run(step.command(args.processes)).returncode
+        code = subprocess.run(step.command(TOOLS, args.processes)).returncode
         if code:
             console.print(f'[red]{step.title} failed with exit code {code}[/]; the same command goes on from here')
             sys.exit(code)

@@ -10,7 +10,7 @@ dataset = 'busi'
 model = dict(
     type='CoarseToFine',
     coarse=_base_.coarse,
-    coarse_input=dict(size=(128, 128), grey=True, value_range='unit'),
+    coarse_input=dict(size=(96, 96), grey=True, value_range='unit'),
     prompt_generator=_base_.prompt_generator,
     refiner=_base_.refiner,
     losses=_base_.losses,

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from ultrarefiner.apis.phases import TOOLS, Pipeline
+from ultrarefiner.apis.phases import Pipeline
 from ultrarefiner.data_preparation.splits import Splits
 from ultrarefiner.evaluation.per_image_csv import read_means
 
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIGS = TOOLS.parent / 'configs'
 PHASES = dict(
-    coarse='transunet/transunet_small_1xb8-6e_busi-128x128.py',
+    coarse='transunet/transunet_small_1xb8-5e_busi-96x96.py',
     refine='ultrarefiner/ultrarefiner_sam-small_soft-prompts_phase2-1xb4-3e_busi-256x256.py',
     joint='ultrarefiner/ultrarefiner_transunet-small_sam-small_soft-prompts_phase3-1xb4-3e_busi-256x256.py',
 )
@@ -72,7 +73,7 @@ def finished(tiny_root, small_parts, tmp_path_factory):
     )
     for step in pipeline.steps():
         assert not step.is_done()
-        run(step.command())
+        run(step.command(TOOLS))
         assert step.is_done()
     return pipeline
 
@@ -135,8 +136,8 @@ def test_other_settings_are_not_taken_for_done(finished, tiny_root):
 
 def test_an_interrupted_training_is_resumed(finished, tmp_path):
     step = next(finished.steps())
-    assert '--resume' in step.command()
-    assert step.command(processes=2)[1:4] == ['-m', 'torch.distributed.run', '--standalone']
+    assert '--resume' in step.command(TOOLS)
+    assert step.command(TOOLS, processes=2)[1:4] == ['-m', 'torch.distributed.run', '--standalone']
 
 
 def copy_run(finished, tmp_path) -> Path:

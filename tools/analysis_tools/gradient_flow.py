@@ -13,7 +13,6 @@ import resource
 import time
 
 import torch
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
@@ -24,7 +23,7 @@ from rich.table import Table
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
 from ultrarefiner.apis.config import load_config
-from ultrarefiner.registry import MODELS
+from ultrarefiner.apis.model import build_model
 from ultrarefiner.structures import SegOutput, Stages, StageTarget
 
 
@@ -40,9 +39,8 @@ def main() -> None:
         cfg = load_config(args.config, run_options(args))
         if cfg.model.get('refiner') is None:
             raise ValueError(f'{args.config} has no refiner; give a config of phase 3')
-        init_default_scope(cfg.default_scope)
         torch.manual_seed(cfg.randomness.seed)
-        model = MODELS.build(cfg.model).train()
+        model = build_model(cfg).train()
         if not args.random:
             model.init_weights()
         images, samples = random_batch(args.batch_size) if args.random else first_batch(cfg, model, args.batch_size)

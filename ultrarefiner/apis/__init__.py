@@ -2,6 +2,7 @@
 
 from .config import load_config
 from .launch import build_runner, start_process_group
+from .model import build_model
 from .phases import Pipeline
 
-__all__ = ['Pipeline', 'build_runner', 'load_config', 'start_process_group']
+__all__ = ['Pipeline', 'build_model', 'build_runner', 'load_config', 'start_process_group']

@@ -121,9 +121,9 @@ def check_splits(checkpoint: dict, splits: dict[str, str], source: str) -> None:
     for dataset in trained.keys() & splits.keys():
         if trained[dataset] != splits[dataset]:
             raise ValueError(
-                f'{source} was trained on the split {trained[dataset][:12]} of {dataset}, the dataset of this config '
-                f'has the split {splits[dataset][:12]} (splits.json): train the earlier phase again, or take the dataset '
-                'that it was trained on'
+                f'{source} was trained on the split {trained[dataset][:12]} of {dataset}, the dataset of this '
+                f'config has the split {splits[dataset][:12]} (splits.json): train the earlier phase again, or '
+                'take the dataset that it was trained on'
             )
 
 

@@ -15,9 +15,9 @@ from mmengine.runner import Runner
 from rich.progress import track
 
 from ..data_preparation.splits import Splits
-from ..registry import MODELS
 from ..utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, state_dict_of
 from .config import load_config
+from .model import build_model
 
 PROOF = 'proof.json'
 
@@ -114,7 +114,7 @@ def check_coverage(predicted: set[str], splits: Splits) -> None:
 def _predict_validation_images(cfg: Config, checkpoint: Path, title: str):
     """Yield (name, probability) for each validation image of a fold."""
     saved = read_checkpoint(checkpoint)
-    model = MODELS.build(cfg.model)
+    model = build_model(cfg)
     check_input_profiles(saved, model.input_profiles(), str(checkpoint))
     load_strictly(model, state_dict_of(saved), str(checkpoint))
     model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()

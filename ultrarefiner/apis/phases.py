@@ -15,7 +15,6 @@ from .config import load_config
 from .launch import FINISHED
 
 PHASES = ('coarse', 'refine', 'joint')
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,13 @@ class Step:
                 )
         return True
 
-    def command(self, processes: int = 1) -> list[str]:
-        """The command line; training is distributed over ``processes``, and resumed where it was interrupted."""
+    def command(self, tools: Path, processes: int = 1) -> list[str]:
+        """The command line; training is distributed over ``processes``, and resumed where it was interrupted.
+
+        Args:
+            tools (Path): The folder of the command-line tools.
+            processes (int): Processes of each training. Defaults to 1.
+        """
         start = [sys.executable]
         arguments = list(self.arguments)
         if self.tool == 'train.py':
@@ -63,7 +67,7 @@ class Step:
             if processes > 1:
                 start += ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
                 arguments += ['--launcher', 'pytorch']
-        return [*start, str(TOOLS / self.tool), *arguments]
+        return [*start, str(tools / self.tool), *arguments]
 
 
 class Pipeline:

@@ -1,9 +1,9 @@
-# TransUNet for two CPU cores: every part of the full network, at 128 pixels, with 1.6 million parameters.
+# TransUNet for two CPU cores: every part of the full network, at 96 pixels, with 1.6 million parameters.
 coarse = dict(
     type='EncoderDecoder',
     backbone=dict(
         type='TransUNetBackbone',
-        img_size=(128, 128),
+        img_size=(96, 96),
         block_units=(1, 2, 2),
         width=16,
         norm_groups=8,

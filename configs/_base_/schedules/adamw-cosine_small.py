@@ -4,6 +4,6 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=1, by_epoch=True, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=1, T_max=5, end=6, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=1, T_max=4, end=5, by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6, val_interval=1)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=5, val_interval=1)

@@ -9,7 +9,7 @@ dataset = 'busi'
 model = dict(
     type='CoarseToFine',
     coarse=_base_.coarse,
-    coarse_input=dict(size=(128, 128), grey=True, value_range='unit'),
+    coarse_input=dict(size=(96, 96), grey=True, value_range='unit'),
     losses=_base_.losses,
 )
 train_dataloader = dict(batch_size=8, num_workers=1)
