@@ -33,7 +33,9 @@ def main() -> None:
     if not (root / 'data' / 'busi').exists():
         console.rule('conversion')
         run('dataset_converters/busi.py', archive, root / 'data' / 'busi')
-    run('run_phases.py', PIPELINE, '--dataset', 'busi', '--folds', 0, '--data-dir', root / 'data', '--out-dir', root)
+    console.rule('training and testing')
+    folders = ('--data-dir', root / 'data', '--out-dir', root)
+    run('run_phases.py', PIPELINE, '--dataset', 'busi', '--folds', 0, '--jobs', 2, *folders)
     console.print(f'Pictures of every test image: {root}/checkpoints/ultrarefiner/busi/fold_0/test/pictures')
 
 

@@ -3,7 +3,7 @@
 Writes {out_dir}/predictions/{dataset}/predictions/{name}.npy and proof.json beside it.
 
 Example:
-  python tools/predict_folds.py configs/transunet/transunet_small_1xb8-12e_busi-128x128.py --data-dir data
+  python tools/predict_folds.py configs/transunet/transunet_small_1xb8-4e_busi-96x96.py --data-dir data
 """
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here

@@ -7,7 +7,6 @@ Example:
 """
 
 import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.console import Console
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import one_message, tool_parser
 from ultrarefiner.apis.phases import Pipeline
+from ultrarefiner.apis.step_runner import StepFailed, StepRunner
 from ultrarefiner.evaluation.per_image_csv import read_means
 from ultrarefiner.evaluation.table import comparison_table
 
@@ -34,6 +34,9 @@ def parse_args():
     parser.add_argument(
         '--out-dir', help='root of checkpoints/ and predictions/; defaults to work_dirs/{config}/{datasets}'
     )
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='folds that run at once, each on a GPU or a share of the cores'
+    )
     parser.add_argument('--processes', type=int, default=1, help='processes (GPUs) of each training')
     parser.add_argument('--dry-run', action='store_true', help='print the commands and what is done, and run nothing')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='for every phase')
@@ -44,30 +47,29 @@ def main() -> None:
     """Entry point."""
     args = parse_args()
     console = Console()
-    out_dir = args.out_dir or str(Path('work_dirs') / Path(args.config).stem / '-'.join(args.dataset))
+    out_dir = Path(args.out_dir or Path('work_dirs') / Path(args.config).stem / '-'.join(args.dataset))
     started = time.time()
     with one_message():
-        pipeline = Pipeline(args.config, args.dataset, args.folds, args.data_dir, out_dir, args.cfg_options)
+        pipeline = Pipeline(args.config, args.dataset, args.folds, args.data_dir, str(out_dir), args.cfg_options)
         steps = list(pipeline.steps())
-        done = [step.is_done() for step in steps]
-    for number, (step, finished) in enumerate(zip(steps, done), start=1):
-        console.rule(f'[bold]{number}/{len(steps)}[/] {step.title}' + (' [green](done)[/]' if finished else ''))
+        waiting = [step for step in steps if not step.is_done()]
+    for step in steps:
+        console.print(f'{"waiting" if step in waiting else "done   "}  {step.title}', highlight=False)
         if args.dry_run:
             console.print(shlex.join(step.command(TOOLS, args.processes)), soft_wrap=True, highlight=False)
-        if finished or args.dry_run:
-            continue
-        begin = time.time()
-        code = subprocess.run(step.command(TOOLS, args.processes)).returncode
-        if code:
-            console.print(f'[red]{step.title} failed with exit code {code}[/]; the same command goes on from here')
-            sys.exit(code)
-        console.print(f'{step.title}: {time.time() - begin:.0f} s')
-    if not args.dry_run:
-        for step in steps:
-            if step.tool == 'test.py':
-                means, images = read_means(step.output)
-                console.print(f'\n{step.title}\n{comparison_table(means, f"{images} images")}', highlight=False)
-        console.print(f'All {len(steps)} steps done in {time.time() - started:.0f} s; everything is in {out_dir}')
+    if args.dry_run:
+        return
+    try:
+        StepRunner(TOOLS, out_dir / 'logs', args.jobs, args.processes, console).run(waiting)
+    except StepFailed as failure:
+        console.print(failure, markup=False, highlight=False)
+        console.print('The same command goes on from here.')
+        sys.exit(1)
+    for step in steps:
+        if step.tool == 'test.py':
+            means, images = read_means(step.output)
+            console.print(f'\n{step.title}\n{comparison_table(means, f"{images} images")}', highlight=False)
+    console.print(f'{len(steps)} steps, {len(waiting)} of them run now, in {time.time() - started:.0f} s: {out_dir}')
 
 
 if __name__ == '__main__':

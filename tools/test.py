@@ -1,7 +1,8 @@
 r"""Test a checkpoint on the held-out test set, at the original size of every image.
 
 Example:
-  python tools/test.py configs/ultrarefiner/ultrarefiner_small_phase3-1xb4-8e_busi-256x256.py \
+  python tools/test.py \
+      configs/ultrarefiner/ultrarefiner_transunet-small_sam-small_soft-prompts_phase3-1xb4-2e_busi-192x192.py \
       checkpoints/ultrarefiner/busi/fold_0/best.pth --data-dir data --out results --show-dir results/pictures
 """
 

@@ -1,7 +1,7 @@
 """Train one phase of one fold.
 
 Example:
-  python tools/train.py configs/transunet/transunet_small_1xb8-12e_busi-128x128.py --fold 0 --data-dir data
+  python tools/train.py configs/transunet/transunet_small_1xb8-4e_busi-96x96.py --fold 0 --data-dir data
 """
 
 import torch

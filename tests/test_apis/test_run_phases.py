@@ -18,9 +18,9 @@ from ultrarefiner.evaluation.per_image_csv import read_means
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIGS = TOOLS.parent / 'configs'
 PHASES = dict(
-    coarse='transunet/transunet_small_1xb8-5e_busi-96x96.py',
-    refine='ultrarefiner/ultrarefiner_sam-small_soft-prompts_phase2-1xb4-3e_busi-256x256.py',
-    joint='ultrarefiner/ultrarefiner_transunet-small_sam-small_soft-prompts_phase3-1xb4-3e_busi-256x256.py',
+    coarse='transunet/transunet_small_1xb8-4e_busi-96x96.py',
+    refine='ultrarefiner/ultrarefiner_sam-small_soft-prompts_phase2-1xb4-3e_busi-192x192.py',
+    joint='ultrarefiner/ultrarefiner_transunet-small_sam-small_soft-prompts_phase3-1xb4-2e_busi-192x192.py',
 )
 TINY = """
 _base_ = {base!r}

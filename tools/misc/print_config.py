@@ -1,7 +1,7 @@
 """Print a config as a tool would run it: bases merged, options applied, paths filled in.
 
 Example:
-  python tools/misc/print_config.py configs/transunet/transunet_small_1xb8-5e_busi-96x96.py --fold 3 --dataset busbra
+  python tools/misc/print_config.py configs/transunet/transunet_small_1xb8-4e_busi-96x96.py --fold 3 --dataset busbra
 """
 
 from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser

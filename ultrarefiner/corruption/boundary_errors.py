@@ -14,6 +14,7 @@ from .geometry import (
     Lesion,
     UnreachableError,
     area_of,
+    components,
     count_components,
     ellipse_metric,
     highest,
@@ -79,9 +80,11 @@ def under_segmentation(mask: np.ndarray, severity: float, rng: np.random.Generat
 def shift(mask: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
     """Moved by 5 to 30 % of the bounding box along each axis, at least a pixel; in half of the cases turned.
 
-    It turns by 5 to 20 degrees. At least 70 % of the area stays in the image.
+    The bounding box is the largest component's. It turns by 5 to 20 degrees. At least 70 % of the area stays in the
+    image.
     """
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    largest = max(components(mask), key=np.count_nonzero)
+    rows, columns = np.flatnonzero(largest.any(1)), np.flatnonzero(largest.any(0))
     sides = np.array([columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1])
     size = np.maximum((0.05 + 0.25 * severity) * sides, 1)
     turn = float(rng.choice((-1, 1)) * rng.uniform(5, 20)) if rng.random() < 0.5 else 0.0

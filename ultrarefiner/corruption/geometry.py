@@ -113,9 +113,14 @@ def signed_distance(mask: np.ndarray) -> np.ndarray:
     diagonal = np.float32(np.hypot(*mask.shape))
     if mask.all() or not mask.any():
         return np.full(mask.shape, diagonal if mask.any() else -diagonal, dtype=np.float32)
-    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.where(mask, inside - 0.5, 0.5 - outside)
+    return np.where(mask, distance_to(~mask) - 0.5, 0.5 - distance_to(mask))
+
+
+def distance_to(mask: np.ndarray) -> np.ndarray:
+    """Distance in pixels from each pixel's centre to the nearest one of the mask, (H, W) float32."""
+    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # The last bit of OpenCV's result depends on where the array lies in memory; squares of distances are whole numbers.
+    return np.sqrt(np.rint(distance * distance))
 
 
 def lesion_distance(mask: np.ndarray) -> np.ndarray:

@@ -96,33 +96,6 @@ class Preset:
         Path(path).write_text(json.dumps(asdict(self), indent=1) + '\n', encoding='utf-8')
 
 
-_DEFAULT = dict(
-    identity=0.15,
-    over_segmentation=0.17,
-    giant_over_segmentation=0.10,
-    under_segmentation=0.17,
-    missing_chunk=0.12,
-    internal_holes=0.10,
-    bridge=0.10,
-    false_positive_islands=0.17,
-    fragmentation=0.10,
-    shift=0.10,
-    empty=0.04,
-    noise_scatter=0.03,
-)
-PRESETS = MappingProxyType(
-    {
-        'default': Preset(_DEFAULT),
-        'mild': Preset({**_DEFAULT, 'identity': 0.30, 'giant_over_segmentation': 0.02, 'empty': 0, 'noise_scatter': 0}),
-        'severe': Preset(
-            {**_DEFAULT, 'identity': 0.05, 'giant_over_segmentation': 0.20, 'empty': 0.03, 'noise_scatter': 0.02}
-        ),
-        'boundary_focus': Preset({**_DEFAULT, 'over_segmentation': 0.25, 'under_segmentation': 0.25}),
-        'structural': Preset({**_DEFAULT, 'missing_chunk': 0.20, 'internal_holes': 0.20, 'fragmentation': 0.15}),
-    }
-)
-
-
 def load_preset(preset: str | Mapping) -> Preset:
     """A preset from its name, the path of a JSON file, or the content of one.
 
@@ -157,3 +130,30 @@ def _scaled(weights: Collection[float], name: str) -> list[float]:
     if not (values.size and np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
         raise ValueError(f'{name} are {values.tolist()}, expected weights of 0 or more, at least one above 0')
     return (values / values.sum()).tolist()
+
+
+_DEFAULT = dict(
+    identity=0.15,
+    over_segmentation=0.17,
+    giant_over_segmentation=0.10,
+    under_segmentation=0.17,
+    missing_chunk=0.12,
+    internal_holes=0.10,
+    bridge=0.10,
+    false_positive_islands=0.17,
+    fragmentation=0.10,
+    shift=0.10,
+    empty=0.04,
+    noise_scatter=0.03,
+)
+PRESETS = MappingProxyType(
+    {
+        'default': Preset(_DEFAULT),
+        'mild': Preset({**_DEFAULT, 'identity': 0.30, 'giant_over_segmentation': 0.02, 'empty': 0, 'noise_scatter': 0}),
+        'severe': Preset(
+            {**_DEFAULT, 'identity': 0.05, 'giant_over_segmentation': 0.20, 'empty': 0.03, 'noise_scatter': 0.02}
+        ),
+        'boundary_focus': Preset({**_DEFAULT, 'over_segmentation': 0.25, 'under_segmentation': 0.25}),
+        'structural': Preset({**_DEFAULT, 'missing_chunk': 0.20, 'internal_holes': 0.20, 'fragmentation': 0.15}),
+    }
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from .geometry import UnreachableError, equivalent_radius
 from .measures import dice
 from .presets import ERROR_TYPES, Preset
 from .secondary_errors import SECONDARY_ERRORS
+from .soft_mask import soften
 
 MIN_AREA = 10  # Pixels; below, a lesion has no shape that could be wrong.
 BISECTIONS = 8
@@ -56,7 +57,7 @@ def corrupt(
 
     An error type that cannot keep its promise on this mask is replaced by another of the preset. With ``target_dice``
     a Dice is drawn from the band, and the severity found by bisection, the other random numbers being kept: at most
-    10 tries a type. A type that cannot reach the band (an empty mask has Dice 0) is replaced by another; where none
+    8 tries a type. A type that cannot reach the band (an empty mask has Dice 0) is replaced by another; where none
     can, it is the try that came nearest, and `Corruption.dice` says how near.
 
     Args:
@@ -108,14 +109,33 @@ def _attempt(mask: np.ndarray, preset: Preset, error: str, severity: float, seed
 def _search(
     mask: np.ndarray, preset: Preset, error: str, seed: int, band: tuple[float, float], goal: float
 ) -> Corruption:
-    """Bisect the severity for a Dice near ``goal``; more severe means a lower Dice."""
-    best = None
-    for severity in _Bisection():
-        attempt = _attempt(mask, preset, error, severity.value, seed)
-        severity.too_mild = attempt.dice > goal
-        rank = (_outside(attempt.dice, band) > 0, abs(attempt.dice - goal))
-        if best is None or rank < best[0]:
-            best = rank, attempt
-        if not rank[0] and rank[1] <= CLOSE_ENOUGH:
+    """Bisect the severity for a Dice near ``goal``: a more severe error has a lower Dice, or is not possible."""
+    best, best_rank = None, None
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        severity = (low + high) / 2
+        try:
+            attempt = _attempt(mask, preset, error, severity, seed)
+        except UnreachableError:
+            high = severity
+            continue
+        rank = (_outside(attempt.dice, band), abs(attempt.dice - goal))
+        if best is None or rank < best_rank:
+            best, best_rank = attempt, rank
+        if rank[0] == 0 and rank[1] <= CLOSE_ENOUGH:
             break
-    return best[1]
+        low, high = (severity, high) if attempt.dice > goal else (low, severity)
+    if best is None:
+        raise UnreachableError(f'{error} is not possible on this mask')
+    return best
+
+
+def _outside(value: float, band: tuple[float, float]) -> float:
+    return max(band[0] - value, value - band[1], 0.0)
+
+
+def _soften(corruption: Corruption, truth: np.ndarray, preset: Preset, rng: np.random.Generator) -> Corruption:
+    if rng.random() >= preset.soft:
+        return corruption
+    temperature = rng.uniform(*preset.temperature) * equivalent_radius(truth)
+    return replace(corruption, probability=soften(corruption.mask, temperature))

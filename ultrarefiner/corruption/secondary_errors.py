@@ -26,8 +26,8 @@ def boundary_jitter(mask: np.ndarray, unit: float, rng: np.random.Generator) -> 
 
 
 def threshold_fluctuation(mask: np.ndarray, unit: float, rng: np.random.Generator) -> np.ndarray:
-    """Move the outline in and out by 0.03 radii, along stretches of 0.06 radii; see `boundary_jitter`."""
-    return _roughen(mask, unit, 0.03, 0.06, rng)
+    """Move the outline in and out by 0.02 radii, along stretches of 0.08 radii; see `boundary_jitter`."""
+    return _roughen(mask, unit, 0.02, 0.08, rng)
 
 
 def _roughen(mask: np.ndarray, unit: float, amplitude: float, length: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,3 +1,3 @@
-_base_ = '../../../configs/ultrarefiner/ultrarefiner_sam-small_soft-prompts_phase2-1xb4-3e_busi-256x256.py'
+_base_ = '../../../configs/ultrarefiner/ultrarefiner_sam-small_soft-prompts_phase2-1xb4-3e_busi-192x192.py'
 custom_imports = dict(imports=['softmax_point'])
 model = dict(prompt_generator=dict(_delete_=True, type='SoftmaxPoint', temperature=0.5))

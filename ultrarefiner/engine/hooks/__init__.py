@@ -1,6 +1,7 @@
 """Hooks: checkpoints, reports and pictures; what happens beside training."""
 
 from .best_checkpoint_hook import BestCheckpointHook
+from .corruption_epoch_hook import CorruptionEpochHook
 from .non_finite_loss_hook import NonFiniteLossHook
 from .stage_visualization_hook import StageVisualizationHook
 from .trainable_checkpoint_hook import TrainableCheckpointHook
@@ -8,6 +9,7 @@ from .trainable_report_hook import TrainableReportHook
 
 __all__ = [
     'BestCheckpointHook',
+    'CorruptionEpochHook',
     'NonFiniteLossHook',
     'StageVisualizationHook',
     'TrainableCheckpointHook',

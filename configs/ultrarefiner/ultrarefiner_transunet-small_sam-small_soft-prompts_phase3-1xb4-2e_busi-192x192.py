@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/refiner_sam-small.py',
     '../_base_/models/prompts_point-moment-box-mask.py',
     '../_base_/phases/phase3_joint.py',
-    '../_base_/schedules/adamw-cosine_small.py',
+    '../_base_/schedules/adamw-cosine_2e-2e-4.py',
     '../_base_/default_runtime.py',
 ]
 dataset = 'busi'
@@ -15,9 +15,8 @@ model = dict(
     prompt_generator=_base_.prompt_generator,
     refiner=_base_.refiner,
     losses=_base_.losses,
-    refine_size=(256, 256),
+    refine_size=(192, 192),
     init_from=_base_.init_from,
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
 train_dataloader = dict(batch_size=4, num_workers=1)
 val_dataloader = dict(num_workers=1)

@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/refiner_sam-small.py',
     '../_base_/models/prompts_point-moment-box-mask.py',
     '../_base_/phases/phase2_refine.py',
-    '../_base_/schedules/adamw-cosine_small.py',
+    '../_base_/schedules/adamw-cosine_3e-1e-3.py',
     '../_base_/default_runtime.py',
 ]
 dataset = 'busi'
@@ -14,7 +14,7 @@ model = dict(
     prompt_generator=_base_.prompt_generator,
     refiner=_base_.refiner,
     losses=_base_.losses,
-    refine_size=(256, 256),
+    refine_size=(192, 192),
 )
 train_dataloader = dict(num_workers=1)
 val_dataloader = dict(num_workers=1)

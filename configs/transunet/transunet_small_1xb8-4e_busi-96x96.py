@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/coarse_transunet-small.py',
     '../_base_/phases/phase1_coarse.py',
-    '../_base_/schedules/adamw-cosine_small.py',
+    '../_base_/schedules/adamw-cosine_4e-1e-3.py',
     '../_base_/default_runtime.py',
 ]
 dataset = 'busi'

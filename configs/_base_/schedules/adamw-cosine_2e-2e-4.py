@@ -1,0 +1,16 @@
+# Phase 3 of the CPU family: small networks, few epochs.
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.01), clip_grad=dict(max_norm=1.0)
+)
+param_scheduler = [
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=1e-6,
+        begin=0,
+        T_max=2,
+        end=2,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=1)

@@ -1,0 +1,62 @@
+"""Steps run in order, neighbours at once; a failure is shown and stops what comes after."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from rich.console import Console
+
+from ultrarefiner.apis.phases import Step
+from ultrarefiner.apis.step_runner import StepFailed, StepRunner
+
+TRAIN_LINE = (
+    '11/23 - mmengine - INFO - Epoch(train) [2][10/52]  lr: 1e-3  eta: 0:01:00  time: 0.2  loss: 0.4321  loss_a: 0.1'
+)
+VAL_LINE = (
+    '11/23 - mmengine - INFO - Epoch(val) [2][13/13]    coarse/Dice: 0.7000  coarse/IoU: 0.6  refined/Dice: 0.7500'
+)
+
+
+def step(title: str, output: Path, phase: str = 'coarse', code: str = '') -> Step:
+    """A step whose tool is a Python file that runs ``code``."""
+    tool = output.parent / f'{title}.py'
+    tool.write_text(code + f'\nimport pathlib\npathlib.Path({str(output)!r}).touch()\n')
+    return Step(title, tool.name, (), output, Config(dict(phase=phase, train_cfg=dict(max_epochs=4), work_dir='none')))
+
+
+def run(folder: Path, steps: list[Step], capsys, **arguments) -> str:
+    StepRunner(folder, folder / 'logs', console=Console(width=200), **arguments).run(steps)
+    return capsys.readouterr().out
+
+
+def test_validations_and_the_end_are_shown_and_all_output_is_kept(tmp_path, capsys):
+    code = f'print({TRAIN_LINE!r})\nprint({VAL_LINE!r})'
+    out = run(tmp_path, [step('one', tmp_path / 'one.done', code=code)], capsys)
+    assert 'one, epoch 2: Dice coarse 0.7000, refined 0.7500' in out and 'one: done in' in out
+    assert (tmp_path / 'logs' / 'one.log').read_text().splitlines() == [TRAIN_LINE, VAL_LINE]
+
+
+def test_a_failure_is_shown_and_nothing_after_it_is_started(tmp_path, capsys):
+    first = step('bad', tmp_path / 'bad.done', code='raise SystemExit("the reason")')
+    second = step('later', tmp_path / 'later.done', phase='refine')
+    with pytest.raises(StepFailed, match='(?s)bad failed with exit code 1; .*bad.log.*the reason'):
+        run(tmp_path, [first, second], capsys)
+    assert not second.output.exists()
+
+
+def test_independent_steps_run_at_once_and_share_the_cores(tmp_path, capsys):
+    # Each waits for the other, which only ends where both run at once.
+    (tmp_path / 'wait.py').write_text("""
+import os, pathlib, sys, time
+assert int(os.environ['OMP_NUM_THREADS']) >= 1
+pathlib.Path(sys.argv[1]).touch()
+start = time.time()
+while not pathlib.Path(sys.argv[2]).exists():
+    assert time.time() < start + 20, 'the other one never started'
+    time.sleep(0.01)
+""")
+    names = [str(tmp_path / 'a'), str(tmp_path / 'b')]
+    cfg = Config(dict(phase='coarse', work_dir='none'))
+    steps = [Step(Path(a).name, 'wait.py', (a, b), Path(a), cfg) for a, b in (names, names[::-1])]
+    out = run(tmp_path, steps, capsys, jobs=2)
+    assert 'a: done' in out and 'b: done' in out

@@ -1,0 +1,115 @@
+"""Running the steps of a pipeline: several at once where they do not depend on each other, with their progress."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .phases import Step
+
+TRAINING = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\].*?\bloss: (\S+)')
+VALIDATION = re.compile(r'Epoch\(val\) \[(\d+)\].*?((?:coarse|refined)/Dice: .*)')
+DICE = re.compile(r'\b(coarse|refined|delta)/Dice: (-?[\d.]+)')
+LINES_OF_A_FAILURE = 25
+
+
+class StepFailed(RuntimeError):
+    """A step ended with an error; the message holds the end of its output and where the rest is."""
+
+
+class StepRunner:
+    """Runs steps as processes of their own, shows a bar for each, and keeps their output in files.
+
+    Args:
+        tools (Path): The folder of the command-line tools.
+        log_dir (Path): Where the output of each step goes.
+        jobs (int): Steps that run at once, where they do not depend on each other. On GPUs, job i gets GPU i; on CPUs
+            the cores are shared out. Defaults to 1.
+        processes (int): Processes (GPUs) of each training. Defaults to 1.
+        console (Console, optional): rich's.
+    """
+
+    def __init__(self, tools: Path, log_dir: Path, jobs: int = 1, processes: int = 1, console: Console | None = None):
+        self.tools, self.log_dir, self.jobs, self.processes = tools, log_dir, jobs, processes
+        self.console = console or Console()
+        self._slots: SimpleQueue[int] = SimpleQueue()
+        for slot in range(jobs):
+            self._slots.put(slot)
+
+    def run(self, steps: Iterable[Step]) -> None:
+        """Run steps that stand in their order; neighbours with the same tool and phase are independent.
+
+        Raises:
+            StepFailed: If a step fails; those that run beside it are finished first, later ones are not started.
+        """
+        columns = (
+            TextColumn('{task.description}'),
+            BarColumn(),
+            TextColumn('{task.fields[state]}'),
+            TimeElapsedColumn(),
+        )
+        for _, group in itertools.groupby(steps, key=lambda step: (step.tool, step.cfg.get('phase'))):
+            with Progress(*columns, console=self.console) as progress, ThreadPoolExecutor(self.jobs) as pool:
+                for result in [pool.submit(self._run_one, step, progress) for step in group]:
+                    result.result()
+
+    def _run_one(self, step: Step, progress: Progress) -> None:
+        slot = self._slots.get()
+        started = time.time()
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        log = self.log_dir / (re.sub(r'[^\w.-]+', '_', step.title) + '.log')
+        task = progress.add_task(step.title, total=step.cfg.get('train_cfg', {}).get('max_epochs', 1), state='starting')
+        last_lines: list[str] = []
+        process = subprocess.Popen(
+            step.command(self.tools, self.processes),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace',
+            env=self._environment(slot),
+        )
+        with log.open('w') as file:
+            for line in process.stdout:
+                file.write(line)
+                last_lines = [*last_lines, line][-LINES_OF_A_FAILURE:]
+                self._show(step, line, progress, task)
+        code = process.wait()
+        self._slots.put(slot)
+        if code:
+            progress.update(task, state='[red]failed')
+            raise StepFailed(
+                f'{step.title} failed with exit code {code}; all of its output: {log}\n{"".join(last_lines)}'
+            )
+        progress.update(task, completed=progress.tasks[task].total, state='done')
+        if not self.console.is_terminal:
+            self.console.print(f'{step.title}: done in {time.time() - started:.0f} s')
+
+    def _show(self, step: Step, line: str, progress: Progress, task: int) -> None:
+        training, validation = TRAINING.search(line), VALIDATION.search(line)
+        if training:
+            epoch, iteration, iterations, loss = training.groups()
+            done = int(epoch) - 1 + int(iteration) / int(iterations)
+            progress.update(task, completed=done, state=f'epoch {epoch} {iteration}/{iterations} loss {loss}')
+        elif validation:
+            dice = ', '.join(f'{stage} {value}' for stage, value in DICE.findall(validation.group(2)))
+            self.console.print(f'{step.title}, epoch {validation.group(1)}: Dice {dice}', highlight=False)
+
+    def _environment(self, slot: int) -> dict[str, str]:
+        environment = dict(os.environ, PYTHONUNBUFFERED='1')
+        if self.jobs > 1:
+            threads = max(1, (os.cpu_count() or 1) // self.jobs)
+            environment.setdefault('OMP_NUM_THREADS', str(threads))
+            if torch.cuda.device_count() and self.processes == 1:
+                environment['CUDA_VISIBLE_DEVICES'] = str(slot % torch.cuda.device_count())
+        return environment
