@@ -1,5 +1,6 @@
 """ConvertedDataset: the right images per subset, and every fault in one message before training."""
 
+import hashlib
 import json
 import shutil
 
@@ -28,8 +29,9 @@ def predictions(tiny_root, tmp_path):
     entries = {}
     for fold, names in enumerate(splits.folds):
         for name in names:
-            np.save(folder / f'{name}.npy', np.full((8, 8), 0.5, np.float32))
-            entries[name] = dict(fold=fold)
+            file = folder / f'{name}.npy'
+            np.save(file, np.full((8, 8), 0.5, np.float32))
+            entries[name] = dict(fold=fold, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     (tmp_path / 'proof.json').write_text(json.dumps(dict(split_sha256=splits.digest, entries=entries)))
     return folder
 
@@ -136,6 +138,12 @@ def test_predictions_without_proof_need_the_users_word(tiny_root, predictions):
     with pytest.raises(DatasetError, match='no proof of what the predictions were made from.*\n.*require_proof=False'):
         ConvertedDataset(tiny_root, 'val', fold=0, coarse_dir=predictions)
     assert len(ConvertedDataset(tiny_root, 'val', fold=0, coarse_dir=predictions, require_proof=False)) == 4
+
+
+def test_a_prediction_put_in_place_of_the_proven_one_is_refused(tiny_root, predictions):
+    np.save(predictions / 't3.npy', np.full((8, 8), 0.9, np.float32))
+    with pytest.raises(DatasetError, match=r'prediction other than the one that was proven \(1\): t3'):
+        ConvertedDataset(tiny_root, 'train', fold=0, coarse_dir=predictions)
 
 
 @pytest.mark.parametrize(

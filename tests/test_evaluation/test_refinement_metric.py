@@ -1,6 +1,7 @@
 """RefinementMetric: per image, then averaged; table, CSV and masks."""
 
 import csv
+import json
 import pickle
 
 import numpy as np
@@ -109,6 +110,10 @@ def test_csv_has_a_row_an_image_sorted_by_name(tmp_path):
         'lesion',
         '8',
         '0.9',
+    )
+    summary = json.loads((tmp_path / 'out' / 'per_image.json').read_text())
+    assert summary['images'] == 2 and summary['means']['coarse/Dice'] == pytest.approx(
+        sum(float(row['coarse/Dice']) for row in table) / 2
     )
     expected = overlap(rows((1, 0, 8)) == 1, rows((1, 0, 4)) == 1)['Dice']
     assert float(first['coarse/Dice']) == expected and float(first['delta/Dice']) == 1 - expected

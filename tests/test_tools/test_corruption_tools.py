@@ -86,7 +86,7 @@ def browse(dataset, out, config, *options):
     return sorted(out.rglob('*.png'))
 
 
-CORRUPTED = 'ultrarefiner_sam-small_soft-prompts_phase2-corrupted-1xb4-3e_busi-192x192.py'
+CORRUPTED = 'ultrarefiner/ultrarefiner_sam-small_*_phase2-corrupted-*.py'
 
 
 def test_browse_tool_draws_all_panels_of_the_corrupted_phase_2(dataset, tmp_path, capsys):

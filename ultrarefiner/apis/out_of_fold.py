@@ -27,7 +27,7 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
 
     Writes ``{out_dir}/predictions/{dataset}/predictions/{name}.npy``, float32 probabilities in [0, 1] at the coarse
     network's input size, (H, W), or (K, H, W) for several classes; and ``proof.json`` beside that folder: for each
-    image the fold, the checkpoint and its hash, and the hash of the split.
+    image the fold, the hash of its prediction, the checkpoint and its hash; and the hash of the split.
 
     Args:
         config (str): The phase-1 config.
@@ -70,8 +70,14 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
                     f'{name} is predicted twice, in folds {entries[name]["fold"]} and {fold}: check '
                     f'{cfg.data_dir}/{cfg.dataset}/splits.json'
                 )
-            np.save(partial / f'{name}.npy', probability)
-            entries[name] = dict(fold=fold, checkpoint=os.path.relpath(path, target), checkpoint_sha256=digest)
+            file = partial / f'{name}.npy'
+            np.save(file, probability)
+            entries[name] = dict(
+                fold=fold,
+                sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+                checkpoint=os.path.relpath(path, target),
+                checkpoint_sha256=digest,
+            )
     check_coverage(set(entries), splits)
     proof = dict(dataset=cfg.dataset, split_sha256=splits.digest, n_images=len(entries), entries=entries)
     (target / PROOF).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -99,7 +100,7 @@ class ConvertedDataset(BaseSegDataset):
         if not items:
             faults.add('no images', self.subset, 'choose another subset or fold, or split the dataset again')
         if self.coarse_dir is not None and self.require_proof:
-            self._check_proof([item['name'] for item in items], faults)
+            self._check_proof(items, faults)
         faults.raise_if_any()
         return items
 
@@ -190,7 +191,7 @@ class ConvertedDataset(BaseSegDataset):
             )
         return str(found[0]) if found else None
 
-    def _check_proof(self, names: list[str], faults: Faults) -> None:
+    def _check_proof(self, items: list[dict], faults: Faults) -> None:
         path = self.coarse_dir.parent / 'proof.json'
         if not path.is_file():
             faults.add(
@@ -211,10 +212,13 @@ class ConvertedDataset(BaseSegDataset):
             faults.add('the predictions were made for another split', short, PREDICT)
             return
         holder = {name: fold for fold, held_out in enumerate(self.splits.folds) for name in held_out}
-        for name in names:
+        for item in items:
+            name, file = item['name'], item['coarse_path']
             entry = entries.get(name)
             if entry is None:
                 faults.add(f'prediction not listed in {path}', name, PREDICT)
+            elif file is not None and hashlib.sha256(Path(file).read_bytes()).hexdigest() != entry['sha256']:
+                faults.add('prediction other than the one that was proven', name, PREDICT)
             elif name in holder and entry['fold'] != holder[name]:
                 detail = f'{name} (by fold {entry["fold"]}, held out by fold {holder[name]})'
                 faults.add('prediction by a network that saw the image', detail, PREDICT)

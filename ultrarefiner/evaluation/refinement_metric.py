@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,8 @@ class RefinementMetric(BaseMetric):
 
     Args:
         stages (tuple[str, ...]): Of 'coarse' and 'refined'; only ('coarse', ) in phase 1. Defaults to both.
-        csv_path (str, optional): File for the results of each image, sorted by name.
+        csv_path (str, optional): File for the results of each image, sorted by name. The means, with the dataset and
+            the hash of its split, go beside it under the same name with the ending ``.json``.
         mask_dir (str, optional): Folder for the masks of the last stage, ``{dataset}/{name}.png``: 0 and 255, or
             labels where there is more than one foreground class.
         **kwargs: mmengine's.
@@ -99,6 +101,7 @@ class RefinementMetric(BaseMetric):
         print_log('\n' + comparison_table(means, caption), logger='current')
         if self.csv_path is not None:
             self._write_csv(rows)
+            self._write_summary(means, counts, len(results))
         if len(names) > 1:
             for name in names:
                 means.update({column.replace('/', f'/{name}/'): value for column, value in by_class[name].items()})
@@ -136,6 +139,11 @@ class RefinementMetric(BaseMetric):
             writer.writeheader()
             writer.writerows(rows)
         print_log(f'results of each image: {self.csv_path}', logger='current')
+
+    def _write_summary(self, means: dict[str, float], counts: dict[str, int], images: int) -> None:
+        about = {key: self.dataset_meta.get(key) for key in ('dataset', 'split_sha256', 'subset', 'fold')}
+        summary = dict(**about, images=images, means=means, counts=counts)
+        self.csv_path.with_suffix('.json').write_text(json.dumps(summary, indent=1))
 
     def _write_mask(self, sample: dict, labels: np.ndarray) -> None:
         path = result_path(self.mask_dir, sample)
