@@ -1,3 +1,4 @@
+import hashlib
 import importlib.util
 import json
 import sys
@@ -41,7 +42,11 @@ def dataset(tmp_path_factory):
             np.save(folder / f'{name}.npy', corrupt(truth, SHOWN, corruption_rng(0, name)).probability)
     splits = Splits('busi', 'grouped', 0, train, test, [train[::2], train[1::2]], {name: name for name in names})
     splits.save(data / 'splits.json')
-    entries = {name: dict(fold=fold) for fold, held_out in enumerate(splits.folds) for name in held_out}
+    entries = {
+        name: dict(fold=fold, sha256=hashlib.sha256((folder / f'{name}.npy').read_bytes()).hexdigest())
+        for fold, held_out in enumerate(splits.folds)
+        for name in held_out
+    }
     (folder.parent / 'proof.json').write_text(json.dumps(dict(split_sha256=splits.digest, entries=entries)))
     return root
 
