@@ -23,5 +23,5 @@ refiner = dict(
     input_profile='sam',
     encoder='trained',
     checkpoint=None,
-    selection=dict(type='ArgmaxSelection'),
+    selection=dict(type='SoftmaxSelection'),
 )

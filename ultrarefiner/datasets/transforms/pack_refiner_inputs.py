@@ -19,6 +19,7 @@ META_KEYS = (
     'img_shape',
     'flip',
     'flip_direction',
+    'corruption',
 )
 
 
