@@ -5,6 +5,8 @@ Example:
   python tools/demo.py --work-dir work_dirs/demo --data path/to/Dataset_BUSI_with_GT
 """
 
+import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,11 +27,19 @@ def main() -> None:
     parser.add_argument('--images', type=int, default=240, help='number of phantom images')
     args = parser.parse_args()
     console = Console()
-    root = Path(args.work_dir) / ('busi' if args.data else 'phantom')
-    archive = Path(args.data) if args.data else root / 'archive'
-    if not args.data and not archive.exists():
+    source = Path(args.data).resolve() if args.data else None
+    # Each source has a folder of its own, so that results never rest on another one's images.
+    name = f'busi-{hashlib.sha256(str(source).encode()).hexdigest()[:8]}' if source else f'phantom-{args.images}'
+    root = Path(args.work_dir) / name
+    archive = source or root / 'archive'
+    if not archive.exists():
+        if source:
+            sys.exit(f'error: {source} does not exist; give the folder Dataset_BUSI_with_GT of your download')
         console.rule('phantom images')
-        run('dataset_converters/phantom.py', archive, '--images', args.images)
+        unfinished = root / 'archive.partial'
+        shutil.rmtree(unfinished, ignore_errors=True)
+        run('dataset_converters/phantom.py', unfinished, '--images', args.images)
+        unfinished.rename(archive)
     if not (root / 'data' / 'busi').exists():
         console.rule('conversion')
         run('dataset_converters/busi.py', archive, root / 'data' / 'busi')

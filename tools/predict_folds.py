@@ -7,7 +7,7 @@ Example:
 """
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
 from ultrarefiner.apis.out_of_fold import predict_folds
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument('config', help='config of phase 1')
     parser.add_argument('--overwrite', action='store_true', help='replace earlier predictions')
-    add_run_arguments(parser)
+    add_config_arguments(parser)
     args = parser.parse_args()
     with one_message():
         if args.fold is not None:

@@ -39,7 +39,13 @@ def parse_args():
     )
     parser.add_argument('--processes', type=int, default=1, help='processes (GPUs) of each training')
     parser.add_argument('--dry-run', action='store_true', help='print the commands and what is done, and run nothing')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='for every phase')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='for every phase; for one where KEY begins with coarse., refine. or joint.',
+    )
     return parser.parse_args()
 
 
@@ -51,25 +57,26 @@ def main() -> None:
     started = time.time()
     with one_message():
         pipeline = Pipeline(args.config, args.dataset, args.folds, args.data_dir, str(out_dir), args.cfg_options)
-        steps = list(pipeline.steps())
-        waiting = [step for step in steps if not step.is_done()]
-    for step in steps:
-        console.print(f'{"waiting" if step in waiting else "done   "}  {step.title}', highlight=False)
+        plan = pipeline.plan()
+        runner = StepRunner(TOOLS, out_dir / 'logs', args.jobs, args.processes, console)
+    for step, done in plan:
+        console.print(f'{"done   " if done else "waiting"}  {step.title}', highlight=False)
         if args.dry_run:
             console.print(shlex.join(step.command(TOOLS, args.processes)), soft_wrap=True, highlight=False)
     if args.dry_run:
         return
     try:
-        StepRunner(TOOLS, out_dir / 'logs', args.jobs, args.processes, console).run(waiting)
+        waiting = [step for step, done in plan if not done]
+        runner.run(waiting)
     except StepFailed as failure:
         console.print(failure, markup=False, highlight=False)
         console.print('The same command goes on from here.')
         sys.exit(1)
-    for step in steps:
+    for step, _ in plan:
         if step.tool == 'test.py':
-            means, images = read_means(step.output)
+            means, images = read_means(step.output.with_suffix('.csv'))
             console.print(f'\n{step.title}\n{comparison_table(means, f"{images} images")}', highlight=False)
-    console.print(f'{len(steps)} steps, {len(waiting)} of them run now, in {time.time() - started:.0f} s: {out_dir}')
+    console.print(f'{len(plan)} steps, {len(waiting)} of them run now, in {time.time() - started:.0f} s: {out_dir}')
 
 
 if __name__ == '__main__':

@@ -5,11 +5,14 @@ Example:
 """
 
 import torch
+from mmengine.dist import is_main_process
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
 from ultrarefiner.apis.config import load_config
-from ultrarefiner.apis.launch import build_runner, mark_finished, prepare_training
+from ultrarefiner.apis.launch import build_runner, prepare_training
+from ultrarefiner.apis.training_record import check_work_dir, write_record
+from ultrarefiner.engine.hooks.best_checkpoint_hook import leaves
 
 
 def main() -> None:
@@ -23,8 +26,12 @@ def main() -> None:
         metavar='CHECKPOINT',
         help='go on from a checkpoint; without a value from the latest one in the work directory',
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
-    parser.add_argument('--no-validate', action='store_true', help='train without validating')
+    parser.add_argument('--amp', action='store_true', help='mixed precision in float16, on a GPU')
+    parser.add_argument(
+        '--no-validate',
+        action='store_true',
+        help='train without validating; there is no best.pth then, only epoch_N.pth',
+    )
     add_run_arguments(parser)
     args = parser.parse_args()
 
@@ -33,14 +40,22 @@ def main() -> None:
         if args.resume is not None:
             cfg.resume = True
             cfg.load_from = None if args.resume == 'auto' else args.resume
+        check_work_dir(cfg, resume=args.resume is not None)
         if args.no_validate:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         if args.amp:
             use_amp(cfg)
         runner = build_runner(cfg, args.launcher)
         prepare_training(runner)
+        splits = {
+            part.metainfo['dataset']: part.metainfo['split_sha256']
+            for part in leaves(runner.train_loop.dataloader.dataset)
+        }
+    if is_main_process():
+        write_record(cfg, splits, finished=False)
     runner.train()
-    mark_finished(runner)
+    if is_main_process():
+        write_record(cfg, splits, finished=True)
 
 
 def use_amp(cfg) -> None:
@@ -48,8 +63,10 @@ def use_amp(cfg) -> None:
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise ValueError(f"--amp works with optim_wrapper.type='OptimWrapper', the config has {kind!r}")
+    if not torch.cuda.is_available():
+        raise ValueError('--amp: mixed precision needs a GPU, and there is none; drop --amp')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.setdefault('dtype', 'float16' if torch.cuda.is_available() else 'bfloat16')
+    cfg.fingerprint += '+amp'
 
 
 if __name__ == '__main__':

@@ -17,6 +17,8 @@ default_hooks = dict(
     visualization=dict(type='StageVisualizationHook'),
     best_checkpoint=dict(type='BestCheckpointHook'),
     trainable_report=dict(type='TrainableReportHook'),
+    missed_validation=dict(type='MissedValidationHook'),
+    sync_buffers=dict(type='SyncBuffersHook'),
     non_finite_loss=dict(type='NonFiniteLossHook'),
 )
 env_cfg = dict(

@@ -122,22 +122,51 @@ def test_results_of_every_test_image_are_written(finished):
 
 
 def test_a_second_start_finds_everything_done(finished):
-    assert all(step.is_done() for step in finished.steps())
+    assert all(done for _, done in finished.plan())
 
 
 def test_other_settings_are_not_taken_for_done(finished, tiny_root):
-    changed = Pipeline(
-        str(Path(finished.configs['coarse']).parent / 'pipeline.py'),
-        ['tiny'], [1], finished.data_dir, finished.out_dir, {'optim_wrapper.optimizer.lr': 0.5},
-    )  # fmt: skip
-    with pytest.raises(ValueError, match='was trained with other settings'):
-        next(changed.steps()).is_done()
+    changed = again(finished, options={'coarse.optim_wrapper.optimizer.lr': 0.5})
+    with pytest.raises(ValueError, match='fold_0 was trained with other settings'):
+        changed.plan()
+
+
+def test_options_of_one_phase_leave_the_others_alone(finished):
+    changed = again(finished, options={'joint.optim_wrapper.optimizer.lr': 0.5})
+    with pytest.raises(ValueError, match='ultrarefiner/tiny/fold_1 was trained with other settings'):
+        changed.plan()
+
+
+def test_another_split_is_not_taken_for_done(finished, tiny_root, tmp_path):
+    data = tmp_path / 'data'
+    shutil.copytree(tiny_root, data / 'tiny')
+    splits = Splits.load(tiny_root / 'splits.json')
+    Splits('tiny', 'grouped', 1, splits.train, splits.test, splits.folds[::-1], splits.groups).save(
+        data / 'tiny' / 'splits.json'
+    )
+    with pytest.raises(ValueError, match='training.json was made with another split of tiny'):
+        again(finished, data_dir=data).plan()
+
+
+def test_what_rests_on_a_missing_step_is_not_taken_for_done(finished, tmp_path):
+    out = copy_run(finished, tmp_path)
+    shutil.rmtree(out / 'checkpoints/transunet/tiny/fold_0')
+    with pytest.raises(ValueError, match=r'proof.json is there, but .*fold_0/training.json, which it rests on'):
+        again(finished, out_dir=out).plan()
 
 
 def test_an_interrupted_training_is_resumed(finished, tmp_path):
     step = next(finished.steps())
     assert '--resume' in step.command(TOOLS)
+    fresh = next(again(finished, out_dir=tmp_path).steps())
+    assert '--resume' not in fresh.command(TOOLS)
     assert step.command(TOOLS, processes=2)[1:4] == ['-m', 'torch.distributed.run', '--standalone']
+
+
+def again(finished, data_dir=None, out_dir=None, options=None) -> Pipeline:
+    config = str(Path(finished.configs['coarse']).parent / 'pipeline.py')
+    folders = str(data_dir or finished.data_dir), str(out_dir or finished.out_dir)
+    return Pipeline(config, ['tiny'], [1], *folders, options)
 
 
 def copy_run(finished, tmp_path) -> Path:
@@ -188,14 +217,15 @@ def test_a_checkpoint_of_the_wrong_fold_stops_the_prediction(finished, tmp_path,
 def test_a_missing_prediction_stops_phase_2(finished, tmp_path, capfd):
     out = copy_run(finished, tmp_path)
     (out / 'predictions/tiny/predictions/t3.npy').unlink()
-    message = failing(train_command(finished, 'refine', out), capfd)
+    message = failing(train_command(finished, 'refine', out, '--work-dir', str(tmp_path / 'new')), capfd)
     assert 't3' in message and 'predict_folds.py' in message
 
 
 def test_a_missing_phase_stops_phase_3(finished, tmp_path, capfd):
     out = copy_run(finished, tmp_path)
     (out / 'checkpoints/sam_finetuned/fold_1/best.pth').unlink()
-    assert 'an earlier phase makes' in failing(train_command(finished, 'joint', out), capfd)
+    command = train_command(finished, 'joint', out, '--work-dir', str(tmp_path / 'new'))
+    assert 'an earlier phase makes' in failing(command, capfd)
 
 
 def test_phases_of_different_splits_are_refused(finished, tmp_path, capfd):
@@ -204,8 +234,46 @@ def test_phases_of_different_splits_are_refused(finished, tmp_path, capfd):
     checkpoint = torch.load(path, weights_only=True)
     checkpoint['meta']['ultrarefiner']['splits'] = {'tiny': 'f' * 64}
     torch.save(checkpoint, path)
-    message = failing(train_command(finished, 'joint', out), capfd)
+    message = failing(train_command(finished, 'joint', out, '--work-dir', str(tmp_path / 'new')), capfd)
     assert 'was trained on the split ffffffffffff of tiny' in message
+
+
+def test_a_coarse_network_that_saw_the_fold_is_refused_in_phase_3(finished, tmp_path, capfd):
+    out = copy_run(finished, tmp_path)
+    transunet = out / 'checkpoints/transunet/tiny'
+    shutil.rmtree(out / 'checkpoints/ultrarefiner')
+    shutil.copy(transunet / 'fold_0/best.pth', transunet / 'fold_1/best.pth')
+    message = failing(train_command(finished, 'joint', out), capfd)
+    assert 'with fold 0 of tiny held out, this run holds out fold 1' in message
+
+
+def test_a_training_is_not_overwritten(finished, tmp_path, capfd):
+    out = copy_run(finished, tmp_path)
+    before = (out / 'checkpoints/sam_finetuned/fold_1/best.pth').read_bytes()
+    assert 'holds a training already; --resume' in failing(train_command(finished, 'refine', out), capfd)
+    assert (out / 'checkpoints/sam_finetuned/fold_1/best.pth').read_bytes() == before
+
+
+def test_a_resumed_training_of_another_split_is_refused(finished, tiny_root, tmp_path, capfd):
+    data = tmp_path / 'data'
+    shutil.copytree(tiny_root, data / 'tiny')
+    splits = Splits.load(tiny_root / 'splits.json')
+    moved = [*splits.test[:1], *splits.train[2:]], [*splits.train[:2], *splits.test[1:]]
+    folds = [[name for name in moved[0] if name in fold] for fold in splits.folds]
+    folds[0] += [name for name in splits.test[:1]]
+    for name in (*splits.train[:2], *splits.test[:1]):
+        there, here = ('train', 'test') if name in splits.train else ('test', 'train')
+        for kind in ('images', 'masks'):
+            shutil.move(data / 'tiny' / there / kind / f'{name}.png', data / 'tiny' / here / kind / f'{name}.png')
+    Splits('tiny', 'grouped', 1, *moved, folds, splits.groups).save(data / 'tiny' / 'splits.json')
+    out = copy_run(finished, tmp_path)
+    command = train_command(finished, 'coarse', out)
+    command[command.index(finished.data_dir)] = str(data)
+    assert 'was trained on the split' in failing([*command, '--resume'], capfd)
+
+    checkpoint = str(out / 'checkpoints/ultrarefiner/tiny/fold_1/best.pth')
+    command[1:3] = [str(TOOLS / 'test.py'), finished.configs['joint'], checkpoint]
+    assert 'was trained on the split' in failing([*command, '--work-dir', str(tmp_path / 'test')], capfd)
 
 
 def test_a_checkpoint_of_another_model_stops_the_test(finished, tmp_path, capfd):

@@ -18,7 +18,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from rich.progress import track
 
-from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.engine.hooks.corruption_epoch_hook import set_epoch
 from ultrarefiner.evaluation.overlap import overlap
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--number', type=int, default=20, help='how many, evenly over the dataset (default: 20)')
     parser.add_argument('--subset', choices=['train', 'val', 'test'], default='train', help='default: train')
     parser.add_argument('--epoch', type=int, default=0, help='whose corrupted masks to show (default: 0)')
-    add_run_arguments(parser)
+    add_config_arguments(parser)
     args = parser.parse_args(argv)
 
     with one_message():

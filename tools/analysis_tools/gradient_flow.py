@@ -21,7 +21,7 @@ from rich.progress import track
 from rich.table import Table
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.model import build_model
 from ultrarefiner.structures import SegOutput, Stages, StageTarget
@@ -33,12 +33,16 @@ def main() -> None:
     parser.add_argument('config', help='config of phase 3')
     parser.add_argument('--random', action='store_true', help='random images and weights: needs neither data nor files')
     parser.add_argument('--batch-size', type=int, default=1)
-    add_run_arguments(parser)
+    add_config_arguments(parser)
     args = parser.parse_args()
     with one_message():
         cfg = load_config(args.config, run_options(args))
         if cfg.model.get('refiner') is None:
             raise ValueError(f'{args.config} has no refiner; give a config of phase 3')
+        if cfg.model.coarse.type == 'PrecomputedCoarse':
+            raise ValueError(
+                f'{args.config} reads stored predictions, which take no gradient; give a config of phase 3'
+            )
         torch.manual_seed(cfg.randomness.seed)
         model = build_model(cfg).train()
         if not args.random:
@@ -73,7 +77,7 @@ def measure(model, images: list, samples: list, random: bool) -> list[tuple[str,
     whole = model.prompt_generator
     parts = [(' + '.join(type(part).__name__ for part in parts_of(whole)), whole)]
     parts += [(type(part).__name__, part) for part in parts_of(whole)] if len(parts_of(whole)) > 1 else []
-    target = StageTarget([sample.gt_sem_seg.data[0] for sample in samples], num_slots=1)
+    target = StageTarget([sample.gt_sem_seg.data[0] for sample in samples], num_slots=model.num_slots)
     coarse = model.run_coarse(images, samples)
     if random:
         coarse = as_if_found(coarse, target)

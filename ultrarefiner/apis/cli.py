@@ -9,7 +9,7 @@ import sys
 
 from mmengine.config import DictAction
 
-USER_ERRORS = (FileNotFoundError, FileExistsError, KeyError, TypeError, ValueError, RuntimeError)
+USER_ERRORS = (AssertionError, ImportError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
 def tool_parser(description: str) -> argparse.ArgumentParser:
@@ -18,8 +18,16 @@ def tool_parser(description: str) -> argparse.ArgumentParser:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every tool that runs a config."""
+    """Add the arguments of a tool that trains or tests one fold."""
+    add_config_arguments(parser)
     parser.add_argument('--work-dir', help="where logs and checkpoints go; defaults to the config's own")
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # torchrun sets the environment; the deprecated torch.distributed.launch passes this flag instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every tool that reads a config."""
     parser.add_argument('--fold', type=int, help='fold of the cross-validation, from 0')
     parser.add_argument(
         '--dataset', nargs='+', help='name of the converted dataset in the data folder; several are pooled'
@@ -34,17 +42,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override any key of the config: model.refiner.arch=vit_l, or a.b=[1,2] or a.b=1,2',
     )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    # torchrun sets the environment; the deprecated torch.distributed.launch passes this flag instead.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def run_options(args: argparse.Namespace) -> dict:
-    """The config options that the arguments of `add_run_arguments` stand for."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    """The config options that the arguments of `add_run_arguments` or `add_config_arguments` stand for."""
+    if 'local_rank' in args:
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     options = dict(args.cfg_options or {})
     for name in ('work_dir', 'fold', 'dataset', 'data_dir', 'out_dir'):
-        if getattr(args, name) is not None:
+        if getattr(args, name, None) is not None:
             options[name] = getattr(args, name)
     if args.seed is not None:
         options['randomness.seed'] = args.seed

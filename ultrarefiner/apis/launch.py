@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_main_process
-from mmengine.model import is_model_wrapper
+from mmengine.logging import print_log
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import find_latest_checkpoint
 from torch import nn
 
 from ..engine.hooks.best_checkpoint_hook import leaves
 from ..registry import MODELS
 from ..utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, state_dict_of
 from ..utils.partial_checkpoint import PARTIAL_KEY, check_base
-
-FINISHED = 'finished.json'
-
-
-def mark_finished(runner: Runner) -> None:
-    """Leave a file in the work directory that says the training ran to its end, and with which settings."""
-    if is_main_process():
-        content = dict(fingerprint=runner.cfg.fingerprint, epochs=runner.epoch, iterations=runner.iter)
-        (Path(runner.work_dir) / FINISHED).write_text(json.dumps(content))
+from ..utils.unwrap import unwrap
 
 
 def start_process_group(launcher: str) -> None:
@@ -38,7 +29,8 @@ def start_process_group(launcher: str) -> None:
         launcher (str): 'none', 'pytorch', 'slurm' or 'mpi', as the tools take it.
 
     Raises:
-        RuntimeError: If the launcher's environment is missing, because the tool was started without it.
+        RuntimeError: If the launcher's environment is missing, because the tool was started without it, or the launcher
+            is one that works on GPUs alone.
     """
     if launcher == 'none' or torch.cuda.is_available() or torch.distributed.is_initialized():
         return
@@ -50,7 +42,9 @@ def start_process_group(launcher: str) -> None:
             )
         torch.distributed.init_process_group(backend='gloo')
     else:
-        init_dist(launcher, backend='gloo')
+        raise RuntimeError(
+            f'--launcher {launcher} needs a GPU on every process; on CPUs start with torchrun or tools/dist_train.sh'
+        )
 
 
 def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
@@ -72,61 +66,112 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
 
 
 def prepare_training(runner: Runner) -> None:
-    """Build the datasets and load the initial weights now, so that their faults show before any training.
+    """Build all parts, load the initial weights and check where they come from, before any training.
 
     Raises:
-        ValueError: If a checkpoint of an earlier phase was made with another split of the dataset.
+        FileNotFoundError: If a checkpoint to start or to go on from is absent.
+        ValueError: If the model and the dataset differ in their classes, or a checkpoint was trained on images that are
+            held out here.
     """
-    dataset = runner.train_loop.dataloader.dataset
+    model = unwrap(runner.model)
+    datasets = leaves(runner.train_loop.dataloader.dataset)
     if runner.cfg.get('val_cfg'):
-        _ = runner.val_loop
-    if not runner.cfg.get('resume'):
-        model = unwrap(runner.model)
-        model.init_weights()
-        splits = {part.metainfo.get('dataset'): part.metainfo.get('split_sha256') for part in leaves(dataset)}
-        for source in filter(None, model.init_from.values()):
-            check_splits(read_checkpoint(source), splits, source)
+        datasets += leaves(runner.val_loop.dataloader.dataset)
+    check_classes(model, datasets)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    resumed = checkpoint_to_resume(runner.cfg)
+    if resumed is not None:
+        check_provenance(read_checkpoint(resumed, 'give the path of a checkpoint'), datasets, resumed)
+        return
+    model.init_weights()
+    for source in filter(None, model.init_from.values()):
+        check_provenance(read_checkpoint(source), datasets, source)
 
 
 def prepare_testing(runner: Runner, checkpoint: str) -> None:
-    """Build the test set and check that the checkpoint fits the model, before any testing.
+    """Build the test set and check that the checkpoint fits the model and never saw an image of it.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If its weights do not fit the model of the config.
+        ValueError: If its weights do not fit the model of the config, or it was trained on images that are tested here.
     """
-    _ = runner.test_loop
     model = unwrap(runner.model)
+    datasets = leaves(runner.test_loop.dataloader.dataset)
+    check_classes(model, datasets)
     saved = read_checkpoint(checkpoint, 'train first, or give the path of a best.pth')
-    check_input_profiles(saved, model.input_profiles(), checkpoint)
+    check_provenance(saved, datasets, checkpoint)
+    load_whole_model(model, saved, checkpoint)
+
+
+def load_whole_model(model: nn.Module, saved: dict, source: str) -> None:
+    """Load a checkpoint of a whole `CoarseToFine`; one that holds only what trained goes over the frozen weights.
+
+    Raises:
+        ValueError: If the weights, the frozen ones under them, or the input profiles do not fit.
+    """
+    check_input_profiles(saved, model.input_profiles(), source)
     partial = saved.get('meta', {}).get(PARTIAL_KEY)
     if partial is not None:
         model.init_weights()
-        check_base(model.state_dict(), partial['frozen'], checkpoint)
-    load_strictly(model, state_dict_of(saved), checkpoint, optional=partial is not None)
+        check_base(model.state_dict(), partial['frozen'], source)
+    load_strictly(model, state_dict_of(saved), source, optional=partial is not None)
 
 
-def check_splits(checkpoint: dict, splits: dict[str, str], source: str) -> None:
-    """Refuse a checkpoint that was trained on another split: its training images may be validation images here.
+def checkpoint_to_resume(cfg: Config) -> str | None:
+    """The checkpoint that the Runner will go on from, or None where it starts anew."""
+    if not cfg.get('resume'):
+        return None
+    return cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)
 
-    Args:
-        checkpoint (dict): As read.
-        splits (dict[str, str]): The hash of the split, by dataset.
-        source (str): Where the checkpoint comes from, for messages.
+
+def check_classes(model: nn.Module, datasets: list) -> None:
+    """Check that the network has a slot for each foreground class of the datasets.
 
     Raises:
-        ValueError: If both know a dataset, and the hashes of its split differ.
+        ValueError: If the numbers differ.
     """
-    trained = checkpoint.get('meta', {}).get('ultrarefiner', {}).get('splits', {})
-    for dataset in trained.keys() & splits.keys():
-        if trained[dataset] != splits[dataset]:
+    for dataset in datasets:
+        classes = dataset.metainfo.get('classes')
+        if classes is not None and len(classes) - 1 != model.num_slots:
             raise ValueError(
-                f'{source} was trained on the split {trained[dataset][:12]} of {dataset}, the dataset of this '
-                f'config has the split {splits[dataset][:12]} (splits.json): train the earlier phase again, or '
-                'take the dataset that it was trained on'
+                f'the dataset has the foreground classes {tuple(classes[1:])}, the coarse network makes '
+                f'{model.num_slots}: set num_classes of its decode head to {len(classes)} (num_slots of '
+                f'PrecomputedCoarse to {len(classes) - 1}), or the classes and the label_map of the dataset'
             )
 
 
-def unwrap(model: nn.Module) -> nn.Module:
-    """The model itself, without its distributed wrapper."""
-    return model.module if is_model_wrapper(model) else model
+def check_provenance(checkpoint: dict, datasets: list, source: str) -> None:
+    """Refuse a checkpoint of another split or another fold: it was trained on images that are held out here.
+
+    A checkpoint that does not say what it was trained on, such as published weights, is accepted with a warning.
+
+    Args:
+        checkpoint (dict): As read.
+        datasets (list): The datasets of this run, with ``dataset``, ``split_sha256`` and ``fold`` in their meta data.
+        source (str): Where the checkpoint comes from, for messages.
+
+    Raises:
+        ValueError: If both know a dataset, and the hashes of its split, or the folds held out, differ.
+    """
+    made = checkpoint.get('meta', {}).get('ultrarefiner')
+    if made is None:
+        text = (
+            f'{source} does not say what it was trained on: see to it that it never saw an image that is held out here'
+        )
+        print_log(text, logger='current', level=logging.WARNING)
+        return
+    for meta in (dataset.metainfo for dataset in datasets):
+        name, split, fold = meta.get('dataset'), meta.get('split_sha256'), meta.get('fold')
+        trained = made.get('splits', {}).get(name)
+        if trained is None:
+            continue
+        if trained != split:
+            raise ValueError(
+                f'{source} was trained on the split {trained[:12]} of {name}, the dataset of this config has the '
+                f'split {split[:12]} (splits.json): train again, or take the dataset that it was trained on'
+            )
+        if fold is not None and made.get('fold') != fold:
+            raise ValueError(
+                f'{source} was trained with fold {made.get("fold")} of {name} held out, this run holds out fold '
+                f'{fold}: it has seen images that are validated here; take the checkpoint of the same fold'
+            )

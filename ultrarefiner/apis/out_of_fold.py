@@ -15,11 +15,13 @@ from mmengine.runner import Runner
 from rich.progress import track
 
 from ..data_preparation.splits import Splits
-from ..utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, state_dict_of
+from ..utils.checkpoint import read_checkpoint
 from .config import load_config
+from .launch import load_whole_model
 from .model import build_model
 
 PROOF = 'proof.json'
+UNFINISHED_PROOF = 'proof.json.partial'
 
 
 def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
@@ -45,7 +47,8 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
     cfg = load_config(config, {**options, 'fold': 0})
     splits = Splits.load(Path(cfg.data_dir) / cfg.dataset / 'splits.json')
     target = Path(cfg.out_dir) / 'predictions' / cfg.dataset
-    if (target / 'predictions').exists() and not overwrite:
+    interrupted = (target / UNFINISHED_PROOF).is_file()
+    if (target / 'predictions').exists() and not interrupted and not overwrite:
         raise FileExistsError(f'{target / "predictions"} exists already; --overwrite replaces it')
     folds = [load_config(config, {**options, 'fold': fold}) for fold in range(splits.n_folds)]
     checkpoints = [Path(fold_cfg.work_dir) / 'best.pth' for fold_cfg in folds]
@@ -79,11 +82,19 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
                 checkpoint_sha256=digest,
             )
     check_coverage(set(entries), splits)
-    proof = dict(dataset=cfg.dataset, split_sha256=splits.digest, n_images=len(entries), entries=entries)
+    proof = dict(
+        dataset=splits.dataset,
+        split_sha256=splits.digest,
+        protocol=splits.protocol,
+        n_images=len(entries),
+        entries=entries,
+    )
+    # The unfinished proof says, after an interruption here, that the folder is ours to make again.
+    (target / UNFINISHED_PROOF).write_text(json.dumps(proof, indent=1, sort_keys=True))
     (target / PROOF).unlink(missing_ok=True)
     shutil.rmtree(target / 'predictions', ignore_errors=True)
     partial.rename(target / 'predictions')
-    (target / PROOF).write_text(json.dumps(proof, indent=1, sort_keys=True))
+    (target / UNFINISHED_PROOF).rename(target / PROOF)
     return target / 'predictions'
 
 
@@ -121,8 +132,7 @@ def _predict_validation_images(cfg: Config, checkpoint: Path, title: str):
     """Yield (name, probability) for each validation image of a fold."""
     saved = read_checkpoint(checkpoint)
     model = build_model(cfg)
-    check_input_profiles(saved, model.input_profiles(), str(checkpoint))
-    load_strictly(model, state_dict_of(saved), str(checkpoint))
+    load_whole_model(model, saved, str(checkpoint))
     model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
     loader = Runner.build_dataloader(cfg.val_dataloader, seed=0)
     for batch in track(loader, description=f'predicting {title}'):

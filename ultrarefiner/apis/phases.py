@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmengine.config import Config
 
 from ..data_preparation.splits import Splits
 from .config import load_config
-from .launch import FINISHED
+from .training_record import RECORD, check_work_dir, read_record
 
 PHASES = ('coarse', 'refine', 'joint')
 
@@ -27,6 +27,8 @@ class Step:
         arguments (tuple[str, ...]): Its arguments.
         output (Path): The file that it leaves behind when it is done.
         cfg (Config): The config that it runs, with everything filled in.
+        splits (dict[str, str]): The hash of the split, by dataset.
+        needs (tuple[Path, ...]): Outputs of the steps that come before it.
     """
 
     title: str
@@ -34,23 +36,28 @@ class Step:
     arguments: tuple[str, ...]
     output: Path
     cfg: Config
+    splits: dict[str, str] = field(default_factory=dict)
+    needs: tuple[Path, ...] = ()
 
     def is_done(self) -> bool:
-        """Whether the step has been run to its end with these settings.
+        """Whether the step has been run to its end with these settings and this split.
 
         Raises:
-            ValueError: If it was run with other settings.
+            ValueError: If it was run with others.
         """
         if not self.output.is_file():
             return False
-        if self.output.name == FINISHED:
-            made = json.loads(self.output.read_text())['fingerprint']
-            if made != self.cfg.fingerprint:
-                raise ValueError(
-                    f'{self.output.parent} was trained with other settings than the config has now; choose another '
-                    f'--out-dir, or move the folder away'
-                )
-        return True
+        made = json.loads(self.output.read_text())
+        splits = made['splits'] if self.tool == 'train.py' else {made['dataset']: made['split_sha256']}
+        if self.splits and splits != self.splits:
+            raise ValueError(
+                f'{self.output} was made with another split of {", ".join(self.splits)} than the dataset has now; '
+                f'choose another --out-dir, or move the folder away'
+            )
+        if self.tool != 'train.py':
+            return True
+        check_work_dir(self.cfg, resume=True)
+        return made['finished'] and (self.output.parent / 'best.pth').is_file()
 
     def command(self, tools: Path, processes: int = 1) -> list[str]:
         """The command line; training is distributed over ``processes``, and resumed where it was interrupted.
@@ -62,7 +69,7 @@ class Step:
         start = [sys.executable]
         arguments = list(self.arguments)
         if self.tool == 'train.py':
-            if (Path(self.cfg.work_dir) / 'last_checkpoint').is_file():
+            if read_record(self.cfg.work_dir) is not None:
                 arguments.append('--resume')
             if processes > 1:
                 start += ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
@@ -86,7 +93,8 @@ class Pipeline:
         folds (list[int], optional): Folds of phases 2 and 3 and of the test. Defaults to all.
         data_dir (str): Folder of the converted datasets.
         out_dir (str): Root of checkpoints/ and predictions/.
-        options (dict, optional): Further options, for every phase.
+        options (dict, optional): Further options, for every phase; for one phase where the key begins with its name, as
+            in ``coarse.model.coarse.backbone.init_cfg``.
 
     Raises:
         FileNotFoundError: If the config or a dataset does not exist.
@@ -112,7 +120,8 @@ class Pipeline:
         self.configs = {phase: str((Path(config).parent / named[phase]).resolve()) for phase in PHASES}
         self.datasets = datasets
         self.data_dir, self.out_dir, self.options = data_dir, out_dir, dict(options or {})
-        counts = {name: Splits.load(Path(data_dir) / name / 'splits.json').n_folds for name in datasets}
+        self.splits = {name: Splits.load(Path(data_dir) / name / 'splits.json') for name in datasets}
+        counts = {name: splits.n_folds for name, splits in self.splits.items()}
         if len(set(counts.values())) > 1:
             raise ValueError(
                 f'the datasets have different numbers of folds: {counts}; convert them with the same --folds'
@@ -122,53 +131,98 @@ class Pipeline:
         if not set(self.folds) <= set(range(self.n_folds)):
             raise ValueError(f'folds {self.folds} asked for, the datasets have the folds 0 to {self.n_folds - 1}')
 
+    def plan(self) -> list[tuple[Step, bool]]:
+        """All steps in the order in which they have to run, and whether each is done.
+
+        Raises:
+            ValueError: If a step was run with other settings or another split, or one that is done rests on one that
+                has to be run again.
+        """
+        waiting, plan = set(), []
+        for step in self.steps():
+            done = step.is_done()
+            stale = waiting.intersection(step.needs)
+            if done and stale:
+                raise ValueError(
+                    f'{step.output} is there, but {min(stale)}, which it rests on, is missing or unfinished; move the '
+                    'former away so that it is made again, or choose another --out-dir'
+                )
+            if not done:
+                waiting.add(step.output)
+            plan.append((step, done))
+        return plan
+
     def steps(self) -> Iterator[Step]:
         """All steps, in the order in which they have to run."""
+        coarse, refined, predicted = {}, {}, []
         for dataset in self.datasets:
             for fold in range(self.n_folds):
-                yield self._train('coarse', f'phase 1: coarse network, {dataset}, fold {fold}', [dataset], fold)
-            yield self._predict(dataset)
+                step = self._train('coarse', f'phase 1: coarse network, {dataset}, fold {fold}', [dataset], fold)
+                coarse[dataset, fold] = step.output
+                yield step
+            step = self._predict(dataset, tuple(coarse[dataset, fold] for fold in range(self.n_folds)))
+            predicted.append(step.output)
+            yield step
         for fold in self.folds:
-            yield self._train(
-                'refine', f'phase 2: refiner, {" + ".join(self.datasets)}, fold {fold}', self.datasets, fold
-            )
+            title = f'phase 2: refiner, {" + ".join(self.datasets)}, fold {fold}'
+            step = self._train('refine', title, self.datasets, fold, tuple(predicted))
+            refined[fold] = step.output
+            yield step
+        joint = {}
         for dataset in self.datasets:
             for fold in self.folds:
-                yield self._train('joint', f'phase 3: both together, {dataset}, fold {fold}', [dataset], fold)
+                title = f'phase 3: both together, {dataset}, fold {fold}'
+                step = self._train('joint', title, [dataset], fold, (coarse[dataset, fold], refined[fold]))
+                joint[dataset, fold] = step.output
+                yield step
         for dataset in self.datasets:
             for fold in self.folds:
-                yield self._test(dataset, fold)
+                yield self._test(dataset, fold, (joint[dataset, fold],))
+
+    def _options(self, phase: str) -> dict:
+        """The options of a phase: its own, whose key begins with its name, and those of every phase."""
+        own = {
+            key.removeprefix(f'{phase}.'): value for key, value in self.options.items() if key.startswith(f'{phase}.')
+        }
+        shared = {key: value for key, value in self.options.items() if key.partition('.')[0] not in PHASES}
+        return {**shared, **own}
 
     def _cfg(self, phase: str, datasets: list[str], fold: int) -> Config:
         late = dict(dataset=datasets, fold=fold, data_dir=self.data_dir, out_dir=self.out_dir)
-        return load_config(self.configs[phase], {**self.options, **late})
+        return load_config(self.configs[phase], {**self._options(phase), **late})
 
-    def _arguments(self, datasets: list[str], fold: int | None) -> list[str]:
+    def _arguments(self, phase: str, datasets: list[str], fold: int | None) -> list[str]:
         arguments = ['--dataset', *datasets, '--data-dir', self.data_dir, '--out-dir', self.out_dir]
         if fold is not None:
             arguments += ['--fold', str(fold)]
-        if self.options:
-            arguments += ['--cfg-options', *(f'{key}={_literal(value)}' for key, value in self.options.items())]
+        options = self._options(phase)
+        if options:
+            arguments += ['--cfg-options', *(f'{key}={_literal(value)}' for key, value in options.items())]
         return arguments
 
-    def _train(self, phase: str, title: str, datasets: list[str], fold: int) -> Step:
+    def _hashes(self, datasets: list[str]) -> dict[str, str]:
+        return {self.splits[name].dataset: self.splits[name].digest for name in datasets}
+
+    def _train(self, phase: str, title: str, datasets: list[str], fold: int, needs: tuple[Path, ...] = ()) -> Step:
         cfg = self._cfg(phase, datasets, fold)
-        arguments = (self.configs[phase], *self._arguments(datasets, fold))
-        return Step(title, 'train.py', arguments, Path(cfg.work_dir) / FINISHED, cfg)
+        arguments = (self.configs[phase], *self._arguments(phase, datasets, fold))
+        return Step(title, 'train.py', arguments, Path(cfg.work_dir) / RECORD, cfg, self._hashes(datasets), needs)
 
-    def _predict(self, dataset: str) -> Step:
+    def _predict(self, dataset: str, needs: tuple[Path, ...]) -> Step:
         cfg = self._cfg('coarse', [dataset], 0)
-        arguments = (self.configs['coarse'], *self._arguments([dataset], None))
+        arguments = (self.configs['coarse'], *self._arguments('coarse', [dataset], None))
         output = Path(self.out_dir) / 'predictions' / dataset / 'proof.json'
-        return Step(f'out-of-fold predictions, {dataset}', 'predict_folds.py', arguments, output, cfg)
+        title = f'out-of-fold predictions, {dataset}'
+        return Step(title, 'predict_folds.py', arguments, output, cfg, self._hashes([dataset]), needs)
 
-    def _test(self, dataset: str, fold: int) -> Step:
+    def _test(self, dataset: str, fold: int, needs: tuple[Path, ...]) -> Step:
         cfg = self._cfg('joint', [dataset], fold)
-        work_dir = Path(cfg.work_dir)
-        out = work_dir / 'test'
-        arguments = (self.configs['joint'], str(work_dir / 'best.pth'), *self._arguments([dataset], fold))
+        out = Path(cfg.work_dir) / 'test'
+        checkpoint = str(Path(cfg.work_dir) / 'best.pth')
+        arguments = (self.configs['joint'], checkpoint, *self._arguments('joint', [dataset], fold))
         arguments += ('--out', str(out), '--show-dir', str(out / 'pictures'))
-        return Step(f'test, {dataset}, fold {fold}', 'test.py', arguments, out / 'per_image.csv', cfg)
+        title = f'test, {dataset}, fold {fold}'
+        return Step(title, 'test.py', arguments, out / 'per_image.json', cfg, self._hashes([dataset]), needs)
 
 
 def _literal(value) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,13 +35,18 @@ class StepRunner:
     Args:
         tools (Path): The folder of the command-line tools.
         log_dir (Path): Where the output of each step goes.
-        jobs (int): Steps that run at once, where they do not depend on each other. On GPUs, job i gets GPU i; on CPUs
-            the cores are shared out. Defaults to 1.
+        jobs (int): Steps that run at once, where they do not depend on each other. On GPUs each job gets one of those
+            that are visible; on CPUs the cores are shared out. Defaults to 1.
         processes (int): Processes (GPUs) of each training. Defaults to 1.
         console (Console, optional): rich's.
+
+    Raises:
+        ValueError: If both ``jobs`` and ``processes`` are above 1.
     """
 
     def __init__(self, tools: Path, log_dir: Path, jobs: int = 1, processes: int = 1, console: Console | None = None):
+        if jobs > 1 and processes > 1:
+            raise ValueError(f'--jobs {jobs} and --processes {processes}: give folds a GPU each, or one fold all GPUs')
         self.tools, self.log_dir, self.jobs, self.processes = tools, log_dir, jobs, processes
         self.console = console or Console()
         self._slots: SimpleQueue[int] = SimpleQueue()
@@ -61,16 +67,31 @@ class StepRunner:
         )
         for _, group in itertools.groupby(steps, key=lambda step: (step.tool, step.cfg.get('phase'))):
             with Progress(*columns, console=self.console) as progress, ThreadPoolExecutor(self.jobs) as pool:
-                for result in [pool.submit(self._run_one, step, progress) for step in group]:
-                    result.result()
+                results = [pool.submit(self._run_one, step, progress) for step in group]
+                try:
+                    for result in results:
+                        result.result()
+                finally:
+                    pool.shutdown(cancel_futures=True)
 
     def _run_one(self, step: Step, progress: Progress) -> None:
-        slot = self._slots.get()
-        started = time.time()
+        slot, started = self._slots.get(), time.time()
+        task = progress.add_task(step.title, total=step.cfg.get('train_cfg', {}).get('max_epochs', 1), state='starting')
+        try:
+            self._run_process(step, slot, progress, task)
+        except StepFailed:
+            progress.update(task, state='[red]failed')
+            raise
+        finally:
+            self._slots.put(slot)
+        progress.update(task, completed=progress.tasks[task].total, state='done')
+        if not self.console.is_terminal:
+            self.console.print(f'{step.title}: done in {time.time() - started:.0f} s')
+
+    def _run_process(self, step: Step, slot: int, progress: Progress, task: int) -> None:
         self.log_dir.mkdir(parents=True, exist_ok=True)
         log = self.log_dir / (re.sub(r'[^\w.-]+', '_', step.title) + '.log')
-        task = progress.add_task(step.title, total=step.cfg.get('train_cfg', {}).get('max_epochs', 1), state='starting')
-        last_lines: list[str] = []
+        last_lines = deque(maxlen=LINES_OF_A_FAILURE)
         process = subprocess.Popen(
             step.command(self.tools, self.processes),
             stdout=subprocess.PIPE,
@@ -79,21 +100,16 @@ class StepRunner:
             errors='replace',
             env=self._environment(slot),
         )
-        with log.open('w') as file:
+        with log.open('a') as file:
             for line in process.stdout:
                 file.write(line)
-                last_lines = [*last_lines, line][-LINES_OF_A_FAILURE:]
+                last_lines.append(line)
                 self._show(step, line, progress, task)
         code = process.wait()
-        self._slots.put(slot)
         if code:
-            progress.update(task, state='[red]failed')
             raise StepFailed(
                 f'{step.title} failed with exit code {code}; all of its output: {log}\n{"".join(last_lines)}'
             )
-        progress.update(task, completed=progress.tasks[task].total, state='done')
-        if not self.console.is_terminal:
-            self.console.print(f'{step.title}: done in {time.time() - started:.0f} s')
 
     def _show(self, step: Step, line: str, progress: Progress, task: int) -> None:
         training, validation = TRAINING.search(line), VALIDATION.search(line)
@@ -110,6 +126,10 @@ class StepRunner:
         if self.jobs > 1:
             threads = max(1, (os.cpu_count() or 1) // self.jobs)
             environment.setdefault('OMP_NUM_THREADS', str(threads))
-            if torch.cuda.device_count() and self.processes == 1:
-                environment['CUDA_VISIBLE_DEVICES'] = str(slot % torch.cuda.device_count())
+            if torch.cuda.device_count():
+                visible = environment.get('CUDA_VISIBLE_DEVICES') or ','.join(
+                    map(str, range(torch.cuda.device_count()))
+                )
+                devices = visible.split(',')
+                environment['CUDA_VISIBLE_DEVICES'] = devices[slot % len(devices)]
         return environment

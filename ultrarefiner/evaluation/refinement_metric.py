@@ -101,7 +101,7 @@ class RefinementMetric(BaseMetric):
         print_log('\n' + comparison_table(means, caption), logger='current')
         if self.csv_path is not None:
             self._write_csv(rows)
-            self._write_summary(means, counts, len(results))
+            self._write_summary(means, counts, rows)
         if len(names) > 1:
             for name in names:
                 means.update({column.replace('/', f'/{name}/'): value for column, value in by_class[name].items()})
@@ -140,9 +140,16 @@ class RefinementMetric(BaseMetric):
             writer.writerows(rows)
         print_log(f'results of each image: {self.csv_path}', logger='current')
 
-    def _write_summary(self, means: dict[str, float], counts: dict[str, int], images: int) -> None:
-        about = {key: self.dataset_meta.get(key) for key in ('dataset', 'split_sha256', 'subset', 'fold')}
-        summary = dict(**about, images=images, means=means, counts=counts)
+    def _write_summary(self, means: dict[str, float], counts: dict[str, int], rows: list[dict]) -> None:
+        datasets = sorted({row['dataset'] for row in rows})
+        summary = dict(
+            dataset='+'.join(datasets),
+            # A concatenation has the meta data of its first part only.
+            split_sha256=self.dataset_meta.get('split_sha256') if len(datasets) == 1 else None,
+            images=len({(row['dataset'], row['name']) for row in rows}),
+            means=means,
+            counts=counts,
+        )
         self.csv_path.with_suffix('.json').write_text(json.dumps(summary, indent=1))
 
     def _write_mask(self, sample: dict, labels: np.ndarray) -> None:

@@ -184,6 +184,12 @@ class CoarseToFine(BaseSegmentor):
         keep_frozen_in_eval(self)
         return self
 
+    @property
+    def num_slots(self) -> int:
+        """int: K, the number of foreground classes that the coarse network makes."""
+        channels = self.coarse.out_channels
+        return channels if getattr(self.coarse, 'one_vs_rest', False) else max(channels - 1, 1)
+
     def input_profiles(self) -> dict[str, dict]:
         """How each network wants its image prepared; goes into every checkpoint."""
         profiles = dict(coarse=self.coarse_input.as_dict())
@@ -200,6 +206,11 @@ class CoarseToFine(BaseSegmentor):
             raise ValueError(
                 'CoarseToFine: the coarse network has an auxiliary head, whose loss is never asked for and '
                 'which would stall distributed training; set auxiliary_head=None in its config'
+            )
+        if self.coarse_input.keep_ratio:
+            raise ValueError(
+                'CoarseToFine: coarse_input.keep_ratio is True, but coarse logits have to cover the whole image, '
+                'without padding; set it to False'
             )
         unknown = self.init_from.keys() - {'coarse', 'refiner'}
         if unknown:

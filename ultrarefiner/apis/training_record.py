@@ -1,0 +1,55 @@
+"""training.json: what a work directory was trained with, and whether to the end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmengine.config import Config
+
+RECORD = 'training.json'
+
+
+def check_work_dir(cfg: Config, resume: bool) -> None:
+    """Refuse to overwrite a training, or to go on with one under other settings.
+
+    Args:
+        cfg (Config): From `load_config`.
+        resume (bool): Whether the training in ``work_dir`` is to go on.
+
+    Raises:
+        FileExistsError: If there is a training already and it is not to go on.
+        ValueError: If it was begun with other settings.
+    """
+    record = read_record(cfg.work_dir)
+    if record is None:
+        return
+    if not resume:
+        raise FileExistsError(
+            f'{cfg.work_dir} holds a training already; --resume goes on with it, --work-dir or --out-dir choose '
+            'another folder, or move it away'
+        )
+    if record['fingerprint'] != cfg.fingerprint:
+        raise ValueError(
+            f'{cfg.work_dir} was trained with other settings than the config has now; choose another --out-dir or '
+            '--work-dir, or move the folder away'
+        )
+
+
+def read_record(work_dir: str | Path) -> dict | None:
+    """The record of a work directory, or None where nothing was trained."""
+    path = Path(work_dir) / RECORD
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def write_record(cfg: Config, splits: dict[str, str], finished: bool) -> None:
+    """Write the record, when a training begins and again when it has come to its end.
+
+    Args:
+        cfg (Config): From `load_config`.
+        splits (dict[str, str]): The hash of the split, by dataset.
+        finished (bool): Whether the training has come to its end.
+    """
+    path = Path(cfg.work_dir) / RECORD
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(dict(fingerprint=cfg.fingerprint, splits=splits, finished=finished), indent=1))
