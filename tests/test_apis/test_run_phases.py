@@ -285,3 +285,38 @@ def test_a_checkpoint_of_another_model_stops_the_test(finished, tmp_path, capfd)
         str(out / 'checkpoints/transunet/tiny/fold_1/best.pth'),
     ]
     assert 'missing: refiner.' in failing([*command, '--work-dir', str(tmp_path)], capfd)
+
+
+def test_a_model_with_other_classes_than_the_dataset_is_refused(finished, tmp_path, capfd):
+    options = ['--work-dir', str(tmp_path), '--cfg-options', 'model.coarse.decode_head.num_classes=3']
+    message = failing(train_command(finished, 'coarse', tmp_path, *options), capfd)
+    assert "foreground classes ('lesion',), the coarse network makes 2" in message
+
+
+@pytest.mark.parametrize(
+    'option, expected',
+    [
+        ('optim_wrapper.optimizer.type=Adamm', 'Adamm'),
+        ('custom_imports.imports=no_such_module', 'no_such_module'),
+        ('model.coarse.type=NoSuchSegmentor', 'NoSuchSegmentor'),
+    ],
+)
+def test_a_wrong_name_in_a_config_is_one_message(finished, tmp_path, capfd, option, expected):
+    command = train_command(finished, 'coarse', tmp_path, '--work-dir', str(tmp_path), '--cfg-options', option)
+    assert expected in failing(command, capfd)
+
+
+def test_an_absent_checkpoint_to_go_on_from_is_one_message(finished, tmp_path, capfd):
+    command = train_command(finished, 'coarse', tmp_path, '--work-dir', str(tmp_path), '--resume', 'none.pth')
+    assert 'none.pth does not exist' in failing(command, capfd)
+
+
+def test_a_validation_that_an_interruption_prevented_is_made_up_for(finished, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.runner.ValLoop.run', lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(train_command(finished, 'coarse', tmp_path))
+    work_dir = tmp_path / 'checkpoints/transunet/tiny/fold_1'
+    assert not (work_dir / 'best.pth').exists() and not json.loads((work_dir / 'training.json').read_text())['finished']
+    run(train_command(finished, 'coarse', tmp_path, '--resume'))
+    assert (work_dir / 'best.pth').is_file() and json.loads((work_dir / 'training.json').read_text())['finished']

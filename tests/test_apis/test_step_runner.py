@@ -60,3 +60,25 @@ while not pathlib.Path(sys.argv[2]).exists():
     steps = [Step(Path(a).name, 'wait.py', (a, b), Path(a), cfg) for a, b in (names, names[::-1])]
     out = run(tmp_path, steps, capsys, jobs=2)
     assert 'a: done' in out and 'b: done' in out
+
+
+def test_folds_that_wait_are_not_started_after_a_failure(tmp_path, capsys):
+    steps = [step('bad', tmp_path / 'bad.done', code='raise SystemExit(1)')]
+    steps += [step(f'later{i}', tmp_path / f'later{i}.done') for i in range(3)]
+    (tmp_path / 'one_tool.py').write_text('import runpy, sys\nrunpy.run_path(sys.argv[1])\n')
+    steps = [Step(s.title, 'one_tool.py', (str(tmp_path / s.tool),), s.output, s.cfg) for s in steps]
+    with pytest.raises(StepFailed):
+        run(tmp_path, steps, capsys)
+    assert not steps[-1].output.exists()
+
+
+def test_each_job_gets_one_of_the_users_gpus(tmp_path, monkeypatch):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5')
+    runner = StepRunner(tmp_path, tmp_path, jobs=3)
+    assert [runner._environment(slot)['CUDA_VISIBLE_DEVICES'] for slot in range(3)] == ['4', '5', '4']
+
+
+def test_jobs_and_processes_together_are_refused(tmp_path):
+    with pytest.raises(ValueError, match='--jobs 2 and --processes 2'):
+        StepRunner(tmp_path, tmp_path, jobs=2, processes=2)

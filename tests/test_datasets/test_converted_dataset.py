@@ -110,6 +110,56 @@ def test_all_faults_of_the_files_come_in_one_message(root):
         assert expected in message
 
 
+def test_what_the_pixels_hide_is_found_with_the_rest_before_training(root):
+    train = root / 'train'
+    grey = np.zeros((40, 48), np.uint8)
+    grey[0, :5], grey[1, :3] = 255, 127
+    Image.fromarray(grey).save(train / 'masks' / 't0.png')
+    Image.new('RGB', (48, 40)).save(train / 'masks' / 't1.png')
+    for path, lost in (('images/t2.png', 1), ('images/t3.png', 300), ('masks/t4.png', 12), ('masks/t5.png', 40)):
+        (train / path).write_bytes((train / path).read_bytes()[:-lost])
+    # Whole from end to end, with spoilt pixels.
+    damaged = bytearray((train / 'masks' / 't6.png').read_bytes())
+    damaged[50:80] = bytes(30)
+    (train / 'masks' / 't6.png').write_bytes(damaged)
+    (train / 'masks' / 't7.png').unlink()
+    with pytest.raises(DatasetError) as error:
+        ConvertedDataset(root, 'all_train')
+    message = str(error.value)
+    for expected in (
+        'unusable mask (3): ',
+        't0.png holds 1 grey value(s) that label_map {0: 0, 255: 1} does not list',
+        '{0: 1912, 255: 5, 127: 3}',
+        't1.png has the shape (40, 48, 3)',
+        't6.png cannot be read',
+        f'truncated image in {train / "images"} (2): t2, t3',
+        f'truncated mask in {train / "masks"} (2): t4, t5',
+        'masks (1): t7',
+    ):
+        assert expected in message
+    assert len(ConvertedDataset(root, 'test')) == 2
+
+
+def test_an_image_of_another_format_needs_no_png_trailer(root):
+    path = root / 'test' / 'images' / 't8.png'
+    Image.open(path).save(path, format='BMP')
+    assert len(ConvertedDataset(root, 'test')) == 2
+
+
+def test_other_classes_get_colours_of_their_own(tiny_root):
+    def palette(**meta):
+        return ConvertedDataset(tiny_root, 'test', metainfo=meta, label_map={0: 0, 128: 1, 255: 2}).metainfo['palette']
+
+    classes = ('background', 'benign', 'malignant')
+    colours = palette(classes=classes)
+    assert colours[:2] == ConvertedDataset(tiny_root, 'test').metainfo['palette'] == [[0, 0, 0], [255, 166, 43]]
+    assert len(colours) == 3 and abs(np.subtract(colours[1], colours[2])).max() > 100
+    given = [[0] * 3, [1] * 3, [2] * 3]
+    assert palette(classes=classes, palette=given) == given
+    with pytest.raises(ValueError, match='4 colours in its palette for the 3 classes .*malignant'):
+        palette(classes=classes, palette=[[0] * 3] * 4)
+
+
 def test_many_faults_are_counted_not_listed(root):
     for index in range(8):
         (root / 'train' / 'masks' / f't{index}.png').unlink()

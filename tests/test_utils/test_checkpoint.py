@@ -62,6 +62,15 @@ def test_a_stage_is_cut_out_of_a_whole_model():
     assert stage_state_dict(plain, 'coarse').keys() == {'weight'}
 
 
+def test_a_stage_that_the_checkpoint_lacks_is_not_made_of_another():
+    refined = {'state_dict': {'refiner.weight': torch.zeros(1), 'data_preprocessor.mean': torch.ones(1)}}
+    with pytest.raises(ValueError, match='p2.pth holds weights of the stage refiner, and none of the stage coarse'):
+        stage_state_dict(refined, 'coarse', 'p2.pth')
+    partial = {**refined, 'meta': {'ultrarefiner_partial': {'frozen': {'coarse.weight': '0' * 64}, 'count': 1}}}
+    assert stage_state_dict(partial, 'coarse') == {}
+    assert stage_state_dict(partial, 'refiner') == {'weight': torch.zeros(1)}
+
+
 def test_differences_are_listed():
     state = {'weight': torch.zeros(3, 2), 'extra': torch.zeros(1)}
     with pytest.raises(ValueError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.utils import import_modules_from_strings
 
 LATE_VARIABLES = ('dataset', 'fold', 'data_dir', 'out_dir')
 DECISIVE_KEYS = (
@@ -54,6 +55,9 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     cfg = Config.fromfile(str(path))
     if options:
         cfg.merge_from_dict(options)
+        # The file's own custom_imports were imported while it was read.
+        if any(key.startswith('custom_imports') for key in options):
+            import_modules_from_strings(**cfg.custom_imports)
     values = {name: cfg.get(name) for name in LATE_VARIABLES}
     if isinstance(values['dataset'], (list, tuple)) and len(values['dataset']) == 1:
         values['dataset'] = cfg.dataset = values['dataset'][0]

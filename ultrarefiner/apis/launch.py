@@ -13,7 +13,7 @@ from mmengine.runner.checkpoint import find_latest_checkpoint
 from torch import nn
 
 from ..engine.hooks.best_checkpoint_hook import leaves
-from ..registry import MODELS
+from ..registry import MODELS, OPTIMIZERS
 from ..utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, state_dict_of
 from ..utils.partial_checkpoint import PARTIAL_KEY, check_base
 from ..utils.unwrap import unwrap
@@ -78,6 +78,9 @@ def prepare_training(runner: Runner) -> None:
     if runner.cfg.get('val_cfg'):
         datasets += leaves(runner.val_loop.dataloader.dataset)
     check_classes(model, datasets)
+    kind = runner.cfg.optim_wrapper.optimizer.type
+    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+        raise ValueError(f'there is no optimizer {kind!r}: torch.optim names them, such as AdamW or SGD')
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     resumed = checkpoint_to_resume(runner.cfg)
     if resumed is not None:

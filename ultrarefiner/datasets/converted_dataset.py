@@ -11,8 +11,10 @@ from mmseg.datasets import BaseSegDataset
 from ..data_preparation.splits import Splits
 from ..registry import DATASETS
 from ..structures.stages import IGNORE_LABEL
+from .class_palette import class_palette
 from .faults import Faults
-from .image_header import read_header
+from .image_header import is_truncated, read_header
+from .mask_file import REMEDY, read_mask
 
 SUBSETS = ('train', 'val', 'test', 'all_train')
 COARSE_SUFFIXES = ('.npy', '.png')
@@ -31,8 +33,9 @@ class ConvertedDataset(BaseSegDataset):
         ├── train/{images,masks}/{name}.png
         └── test/{images,masks}/{name}.png
 
-    Everything that can be seen without decoding pixels is checked when the dataset is built: files are there and
-    readable, sizes agree, every image has exactly one stored prediction, and the predictions belong to this split.
+    The files are checked when the dataset is built: they are there and whole, sizes agree, masks hold only the values
+    of ``label_map``, every image has exactly one stored prediction, and the predictions belong to this split. Masks
+    are decoded for that, images are not.
 
     Args:
         data_root (str): The folder above.
@@ -47,7 +50,7 @@ class ConvertedDataset(BaseSegDataset):
             writes beside it. False accepts a folder made by another program; only the file names are then checked.
             Defaults to True.
         **kwargs: mmseg's, such as ``pipeline``, ``indices`` and ``metainfo`` (other ``classes`` come with a
-            ``label_map`` that gives their labels).
+            ``label_map`` that gives their labels; without a ``palette`` they get colours of their own).
 
     Raises:
         DatasetError: If there is no sound ``splits.json``, or files are missing, unreadable or do not belong together;
@@ -55,7 +58,7 @@ class ConvertedDataset(BaseSegDataset):
         ValueError: If an argument does not fit.
     """
 
-    METAINFO = dict(classes=('background', 'lesion'), palette=[[0, 0, 0], [255, 166, 43]])
+    METAINFO = dict(classes=('background', 'lesion'), palette=class_palette(2))
 
     def __init__(
         self,
@@ -86,6 +89,18 @@ class ConvertedDataset(BaseSegDataset):
     @classmethod
     def get_label_map(cls, new_classes=None) -> None:
         """Do not select classes by name, as mmseg would: ``label_map`` says which pixel is what."""
+
+    def _update_palette(self) -> list[list[int]]:
+        """Colour other classes that come without colours; mmseg would keep those of ``METAINFO`` and fail."""
+        classes, palette = self._metainfo['classes'], self._metainfo.get('palette')
+        if palette is None or (palette == self.METAINFO.get('palette') and len(palette) != len(classes)):
+            return class_palette(len(classes))
+        if len(palette) != len(classes):
+            raise ValueError(
+                f'{type(self).__name__}: metainfo has {len(palette)} colours in its palette for the {len(classes)} '
+                f'classes {tuple(classes)}; give one for each, or no palette'
+            )
+        return palette
 
     def load_data_list(self) -> list[dict]:
         """List the images of the subset, sorted by name, after checking their files.
@@ -167,16 +182,26 @@ class ConvertedDataset(BaseSegDataset):
                 faults.add(f'no {kind} in {path.parent}', name, CONVERT)
                 continue
             try:
-                header = read_header(path)
+                header, truncated = read_header(path), is_truncated(path)
             except OSError:
                 faults.add(f'unreadable {kind} in {path.parent}', name, f'the file is damaged or no PNG: {CONVERT}')
                 continue
-            if not header.is_eight_bit:
+            if truncated:
+                faults.add(f'truncated {kind} in {path.parent}', name, CONVERT)
+            elif not header.is_eight_bit:
                 faults.add(f'{kind} with more than 8 bits', f'{name} (mode {header.mode})', 'convert it to 8-bit PNG')
+            elif kind == 'mask':
+                self._check_mask(path, faults)
             headers.append(header)
         if len(headers) == 2 and headers[0][:2] != headers[1][:2]:
             sizes = f'{name} (image {headers[0][0]}x{headers[0][1]}, mask {headers[1][0]}x{headers[1][1]})'
             faults.add('image and mask differ in height x width', sizes, CONVERT)
+
+    def _check_mask(self, path: Path, faults: Faults) -> None:
+        try:
+            read_mask(path, self.pixel_labels)
+        except ValueError as error:
+            faults.add('unusable mask', str(error), REMEDY)
 
     def _coarse_path(self, name: str, faults: Faults) -> str | None:
         candidates = [self.coarse_dir / f'{name}{suffix}' for suffix in COARSE_SUFFIXES]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 EIGHT_BIT_MODES = frozenset({'1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'CMYK', 'YCbCr'})
+PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+PNG_TRAILER = b'\x00\x00\x00\x00IEND\xaeB`\x82'
 
 
 class ImageHeader(NamedTuple):
@@ -40,3 +43,16 @@ def read_header(path: str | Path) -> ImageHeader:
     """
     with Image.open(path) as image:
         return ImageHeader(image.height, image.width, image.mode)
+
+
+def is_truncated(path: str | Path) -> bool:
+    """Whether a PNG file lacks its end; False for every other format.
+
+    Args:
+        path (str | Path): The file, of at least 12 bytes.
+    """
+    with Path(path).open('rb') as file:
+        if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
+            return False
+        file.seek(-len(PNG_TRAILER), os.SEEK_END)
+        return file.read() != PNG_TRAILER

@@ -8,7 +8,9 @@ import torch
 from mmengine.runner.checkpoint import get_torch_safe_globals
 from torch import Tensor, nn
 
-from .partial_checkpoint import shorten
+from .partial_checkpoint import PARTIAL_KEY, shorten
+
+STAGES = ('coarse', 'refiner')
 
 
 def read_checkpoint(path: str | Path, remedy: str = 'check the path') -> dict:
@@ -51,11 +53,32 @@ def state_dict_of(checkpoint: dict) -> dict[str, Tensor]:
     return {name.removeprefix('module.'): value for name, value in checkpoint.items() if isinstance(value, Tensor)}
 
 
-def stage_state_dict(checkpoint: dict, stage: str) -> dict[str, Tensor]:
-    """The weights of one stage ('coarse' or 'refiner'): those with its prefix, or all where none has it."""
+def stage_state_dict(checkpoint: dict, stage: str, source: str = 'the checkpoint') -> dict[str, Tensor]:
+    """The weights of one stage, from a checkpoint of a whole model or of that stage alone.
+
+    Args:
+        checkpoint (dict): As read.
+        stage (str): 'coarse' or 'refiner'.
+        source (str): Where the checkpoint comes from, for the message. Defaults to 'the checkpoint'.
+
+    Returns:
+        dict[str, Tensor]: Those with the stage's prefix, which is cut, or all where no stage has weights with its
+        prefix. Empty where the checkpoint holds only what trained, and nothing of the stage did.
+
+    Raises:
+        ValueError: If it is the checkpoint of a model without this stage.
+    """
     state = state_dict_of(checkpoint)
-    own = {name.removeprefix(f'{stage}.'): value for name, value in state.items() if name.startswith(f'{stage}.')}
-    return own or {name: value for name, value in state.items() if not name.startswith('data_preprocessor.')}
+    left_out = checkpoint.get('meta', {}).get(PARTIAL_KEY, {}).get('frozen', {})
+    stages = [part for part in STAGES if any(name.startswith(f'{part}.') for name in (*state, *left_out))]
+    if not stages:
+        return {name: value for name, value in state.items() if not name.startswith('data_preprocessor.')}
+    if stage not in stages:
+        raise ValueError(
+            f'{source} holds weights of the stage {" and ".join(stages)}, and none of the stage {stage}; give a '
+            f'checkpoint whose model has a {stage}'
+        )
+    return {name.removeprefix(f'{stage}.'): value for name, value in state.items() if name.startswith(f'{stage}.')}
 
 
 def check_input_profiles(checkpoint: dict, configured: dict[str, dict | None], source: str) -> None:

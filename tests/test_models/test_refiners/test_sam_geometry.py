@@ -43,6 +43,26 @@ def test_what_lies_in_the_padding_does_not_reach_the_candidates():
     assert cropped.abs().max() == 0
 
 
+@pytest.mark.parametrize('content', [(48, 64), (64, 20)], ids=str)
+def test_half_precision_rounds_the_values_of_a_mask_and_not_its_pixel_positions(content):
+    # With 256 pixels a side, as in SAM: 128.5 is no bfloat16 number.
+    encoder, content = tiny_refiner().prompt_encoder, torch.tensor([content])
+    masks = (10 * torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))).bfloat16()
+    exact = crop_masks(masks.float(), content, encoder)
+    with torch.autocast('cpu', torch.bfloat16):
+        cropped = crop_masks(masks, content, encoder)
+    torch.testing.assert_close(cropped.float(), exact, atol=0, rtol=2**-8)
+
+
+def test_half_precision_keeps_the_position_encoding_exact():
+    refiner = tiny_refiner()
+    seen = []
+    refiner.mask_decoder.transformer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
+    with torch.autocast('cpu', torch.bfloat16):
+        refiner([random_image(40, 60)], coarse(1), random_prompts(1), (32, 32))
+    assert torch.equal(seen[0], refiner.prompt_encoder.get_dense_pe())
+
+
 @pytest.mark.parametrize('kind', ['points', 'boxes', 'masks'])
 def test_gradient_reaches_each_kind_of_prompt_alone(kind):
     refiner = tiny_refiner(encoder='frozen')

@@ -145,6 +145,7 @@ def test_a_frozen_coarse_network_stays_as_it_is(small_parts):
         (dict(refine_size=None), 'refine_size is missing'),
         (dict(init_from=dict(coarses='x.pth')), r"init_from has \['coarses'\]"),
         (dict(losses=[dict(type='StageDice', stage='fine')]), "stage is 'fine'"),
+        (dict(coarse_input=dict(size=(32, 32), grey=True, keep_ratio=True)), 'keep_ratio is True'),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(small_parts, changes, message):

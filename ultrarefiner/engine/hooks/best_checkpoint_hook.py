@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from ... import __version__
 from ...registry import HOOKS
 from ...utils.checkpoint import read_checkpoint
+from ...utils.unwrap import unwrap
 
 FILE_NAME = 'best.pth'
 
@@ -45,7 +45,7 @@ class BestCheckpointHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Write down what the weights were trained on."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap(runner.model)
         datasets = leaves(runner.train_dataloader.dataset)
         splits = {part.metainfo.get('dataset'): part.metainfo.get('split_sha256') for part in datasets}
         checkpoint['meta']['ultrarefiner'] = dict(

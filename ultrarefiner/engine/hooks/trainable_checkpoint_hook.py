@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from torch import nn
 
 from ...registry import HOOKS
 from ...utils.partial_checkpoint import PARTIAL_KEY, check_base, fingerprints, frozen_names
+from ...utils.unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -22,7 +21,7 @@ class TrainableCheckpointHook(Hook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Drop what is frozen, and note its fingerprints."""
         state = checkpoint['state_dict']
-        frozen = [name for name in frozen_names(_unwrapped(runner.model)) if name in state]
+        frozen = [name for name in frozen_names(unwrap(runner.model)) if name in state]
         if not frozen:
             return
         checkpoint['meta'][PARTIAL_KEY] = dict(frozen=fingerprints(state, frozen), count=len(frozen))
@@ -38,14 +37,10 @@ class TrainableCheckpointHook(Hook):
         partial = checkpoint.get('meta', {}).get(PARTIAL_KEY)
         if partial is None:
             return
-        model = _unwrapped(runner.model)
+        model = unwrap(runner.model)
         # In training the Runner has done so already; in testing it leaves it to the checkpoint, which lacks the base.
         if not getattr(model, 'is_init', True):
             model.init_weights()
         state = model.state_dict()
         check_base(state, partial['frozen'], 'the checkpoint')
         checkpoint['state_dict'].update({name: state[name] for name in partial['frozen']})
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model

@@ -6,13 +6,13 @@ import io
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 from ...registry import HOOKS
+from ...utils.unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -25,7 +25,7 @@ class TrainableReportHook(Hook):
         Raises:
             ValueError: If nothing is trainable.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrap(runner.model)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ValueError(
                 f'no parameter of {type(model).__name__} is trainable: check freeze_coarse and what the config freezes '

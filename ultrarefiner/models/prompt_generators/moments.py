@@ -3,10 +3,7 @@
 import torch
 from torch import Tensor
 
-
-def pixel_centres(length: int, like: Tensor) -> Tensor:
-    """The normalised centres (length, ) of a row of pixels: (i + 0.5) / length."""
-    return (torch.arange(length, device=like.device, dtype=like.dtype) + 0.5) / length
+from ...utils.pixel_centres import pixel_centres
 
 
 def centroid(weights: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from torch import Tensor
 from ...interfaces import BasePromptGenerator
 from ...registry import PROMPT_GENERATORS
 from ...structures import Prompts, SegOutput
-from .moments import centroid, pixel_centres
+from ...utils.pixel_centres import pixel_centres
+from .moments import centroid
 from .validity import check_threshold, soft_mask, weights_or_uniform
 
 

@@ -12,6 +12,7 @@ from segment_anything.modeling import PromptEncoder
 from torch import Tensor
 
 from ...structures import Prompts
+from ...utils.pixel_centres import pixel_centres
 
 # What a mask prompt says about the padding: certain background, on the method's scale of -10 to 10.
 PADDING_LOGIT = -10.0
@@ -43,6 +44,16 @@ def embed_prompts(encoder: PromptEncoder, prompts: Prompts, content: Tensor, slo
         sparse, dense = encoder(points, boxes, masks)
     count = content.shape[0] * slots
     return sparse.expand(count, -1, -1), dense.expand(count, -1, -1, -1)
+
+
+def embed_positions(encoder: PromptEncoder) -> Tensor:
+    """The position encoding (1, C, g, g) of the cells of the image embedding, at full precision as in `embed_prompts`.
+
+    Args:
+        encoder (PromptEncoder): SAM's.
+    """
+    with torch.autocast(encoder.no_mask_embed.weight.device.type, enabled=False):
+        return encoder.get_dense_pe()
 
 
 def to_pixel_index(coordinates: Tensor, content: Tensor) -> Tensor:
@@ -98,22 +109,16 @@ def covered_share(content: Tensor, encoder: PromptEncoder) -> Tensor:
     return content / content.new_tensor(encoder.input_image_size)
 
 
-def pixel_centres(size: int, like: Tensor) -> Tensor:
-    """(size, ) normalised positions of the pixel centres."""
-    return (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5) / size
-
-
 def sample(masks: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Sample bilinearly, with the border going on outside.
+    """Sample bilinearly, with the border going on outside, in the precision of the positions.
 
     Args:
         masks (Tensor): (N, A, h, w).
-        y (Tensor): (N, H) normalised.
-        x (Tensor): (N, W) normalised.
+        y (Tensor): (N, H) normalised, float32 or float64.
+        x (Tensor): (N, W) normalised, of the same type.
 
     Returns:
-        Tensor: (N, A, H, W).
+        Tensor: (N, A, H, W), of the positions' type.
     """
-    y, x = y.to(masks), x.to(masks)
     grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
-    return F.grid_sample(masks, 2 * grid - 1, mode='bilinear', padding_mode='border', align_corners=False)
+    return F.grid_sample(masks.to(grid), 2 * grid - 1, mode='bilinear', padding_mode='border', align_corners=False)

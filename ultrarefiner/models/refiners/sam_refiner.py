@@ -17,7 +17,7 @@ from ...utils.freeze import freeze, is_trainable
 from .sam_architecture import NUM_CANDIDATES, SAMArchitecture
 from .sam_checkpoint import PARTS, fit, read_sam
 from .sam_decoding import predict_candidates, to_image_size
-from .sam_prompts import crop_masks, embed_prompts
+from .sam_prompts import crop_masks, embed_positions, embed_prompts
 
 PROFILES = dict(sam=SAM_PROFILE, medsam=MEDSAM_PROFILE)
 
@@ -108,7 +108,7 @@ class SAMRefiner(BaseRefiner):
         content, slots = embedding.content, coarse.logits.shape[1]
         sparse, dense = embed_prompts(self.prompt_encoder, prompts, content, slots)
         features = embedding.features.repeat_interleave(slots, dim=0)
-        position = self.prompt_encoder.get_dense_pe()
+        position = embed_positions(self.prompt_encoder)
         low_res, quality = predict_candidates(self.mask_decoder, features, position, sparse, dense)
         mask, mask_quality = self.selection(low_res, quality)
 
