@@ -1,7 +1,7 @@
 """Typed families: base classes are checked, and an unknown name explains itself."""
 
 import pytest
-from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.registry import DefaultScope
 
 from ultrarefiner.interfaces import BasePromptGenerator
 from ultrarefiner.registry import CANDIDATE_SELECTIONS, MODELS, PROMPT_GENERATORS, REFINERS, STAGE_LOSSES
@@ -51,11 +51,6 @@ def test_types_resolve_across_scopes():
 
 
 def test_a_config_of_mmseg_takes_our_parts():
-    previous = DefaultScope.get_current_instance()
-    init_default_scope('mmseg')
-    try:
-        head = MODELS.parent.build(dict(type='ultrarefiner.MomentBox'))
-        assert head.produces == {'boxes'}
-    finally:
-        if previous is not None:
-            init_default_scope(previous.scope_name)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        box = MODELS.parent.build(dict(type='ultrarefiner.MomentBox'))
+    assert box.produces == {'boxes'}

@@ -98,7 +98,7 @@ class CoarseToFine(BaseSegmentor):
                 module.init_weights()
                 frozen = {name: value for name, value in partial['frozen'].items() if name.startswith(f'{stage}.')}
                 check_base(self.state_dict(), frozen, source)
-            load_strictly(module, stage_state_dict(checkpoint, stage), source, optional=partial is not None)
+            load_strictly(module, stage_state_dict(checkpoint, stage, source), source, optional=partial is not None)
         self._is_init = True
 
     def run(self, images: list[Tensor], data_samples: list | None, size: tuple[int, int] | None) -> Stages:
