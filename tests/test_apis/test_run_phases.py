@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ultrarefiner.apis.out_of_fold import seen_groups
 from ultrarefiner.apis.phases import Pipeline
 from ultrarefiner.data_preparation.splits import Splits
 from ultrarefiner.evaluation.per_image_csv import read_means
@@ -95,7 +96,9 @@ def test_every_training_image_is_predicted_once_by_the_fold_that_holds_it_out(fi
     splits = Splits.load(tiny_root / 'splits.json')
     target = Path(finished.out_dir) / 'predictions' / 'tiny'
     assert {path.stem for path in (target / 'predictions').iterdir()} == set(splits.train)
-    entries = json.loads((target / 'proof.json').read_text())['entries']
+    proof = json.loads((target / 'proof.json').read_text())
+    entries = proof['entries']
+    assert proof['n_images_whose_group_was_seen'] == 0
     assert all(name in splits.fold_names(entry['fold']) for name, entry in entries.items())
     probability = np.load(target / 'predictions' / f'{splits.train[0]}.npy')
     assert probability.shape == (32, 32) and 0 <= probability.min() <= probability.max() <= 1
@@ -320,3 +323,9 @@ def test_a_validation_that_an_interruption_prevented_is_made_up_for(finished, tm
     assert not (work_dir / 'best.pth').exists() and not json.loads((work_dir / 'training.json').read_text())['finished']
     run(train_command(finished, 'coarse', tmp_path, '--resume'))
     assert (work_dir / 'best.pth').is_file() and json.loads((work_dir / 'training.json').read_text())['finished']
+
+
+def test_groups_that_a_model_saw_are_counted():
+    groups = {'a': 'patient 1', 'b': 'patient 1', 'c': 'patient 2', 'd': 'patient 3', 't': 'patient 4'}
+    splits = Splits('x', 'method', 0, ['a', 'b', 'c', 'd'], ['t'], [['a', 'c'], ['b', 'd']], groups)
+    assert seen_groups(splits) == 2

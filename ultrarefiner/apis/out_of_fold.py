@@ -29,7 +29,8 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
 
     Writes ``{out_dir}/predictions/{dataset}/predictions/{name}.npy``, float32 probabilities in [0, 1] at the coarse
     network's input size, (H, W), or (K, H, W) for several classes; and ``proof.json`` beside that folder: for each
-    image the fold, the hash of its prediction, the checkpoint and its hash; and the hash of the split.
+    image the fold, the hash of its prediction, the checkpoint and its hash; the hash of the split; and how many images
+    were predicted by a model that saw their group (patient or near-duplicates), which is 0 with grouped folds.
 
     Args:
         config (str): The phase-1 config.
@@ -86,6 +87,7 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
         dataset=splits.dataset,
         split_sha256=splits.digest,
         protocol=splits.protocol,
+        n_images_whose_group_was_seen=seen_groups(splits),
         n_images=len(entries),
         entries=entries,
     )
@@ -96,6 +98,15 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
     partial.rename(target / 'predictions')
     (target / UNFINISHED_PROOF).rename(target / PROOF)
     return target / 'predictions'
+
+
+def seen_groups(splits: Splits) -> int:
+    """The number of training images whose fold's model saw another image of their group: 0 with grouped folds."""
+    count = 0
+    for fold in range(splits.n_folds):
+        seen = {splits.groups[name] for name in splits.train_names(fold)}
+        count += sum(splits.groups[name] in seen for name in splits.fold_names(fold))
+    return count
 
 
 def check_provenance(checkpoint: dict, split: str, fold: int, path: Path) -> None:

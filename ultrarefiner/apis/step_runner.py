@@ -119,7 +119,9 @@ class StepRunner:
             progress.update(task, completed=done, state=f'epoch {epoch} {iteration}/{iterations} loss {loss}')
         elif validation:
             dice = ', '.join(f'{stage} {value}' for stage, value in DICE.findall(validation.group(2)))
-            self.console.print(f'{step.title}, epoch {validation.group(1)}: Dice {dice}', highlight=False, soft_wrap=True)
+            self.console.print(
+                f'{step.title}, epoch {validation.group(1)}: Dice {dice}', highlight=False, soft_wrap=True
+            )
 
     def _environment(self, slot: int) -> dict[str, str]:
         environment = dict(os.environ, PYTHONUNBUFFERED='1')

@@ -203,3 +203,19 @@ def test_a_missing_earlier_phase_says_so(small_parts):
 def test_labels_of_two_classes():
     logits = torch.tensor([[[2.0, -1.0, 1.0]], [[1.0, -3.0, 4.0]]])
     assert to_labels(logits).tolist() == [[[1, 0, 2]]]
+
+
+def test_a_network_of_mmseg_takes_the_place_of_transunet(small_parts):
+    cfg = config(small_parts, losses=[*REFINED, dict(type='StageCrossEntropy', stage='coarse')])
+    cfg['coarse'] = dict(
+        type='mmseg.EncoderDecoder',
+        backbone=dict(type='mmseg.UNet', in_channels=1, base_channels=4, num_stages=2, strides=(1, 1),
+                      enc_num_convs=(1, 1), dec_num_convs=(1,), downsamples=(True,), enc_dilations=(1, 1),
+                      dec_dilations=(1,)),
+        decode_head=dict(type='mmseg.FCNHead', in_index=1, in_channels=4, channels=4, num_convs=1, num_classes=2,
+                         norm_cfg=dict(type='BN')),
+    )  # fmt: skip
+    model = MODELS.build(cfg)
+    assert model.num_slots == 1
+    sum(model.loss(*batch()).values()).backward()
+    assert all(weight.grad is not None for weight in model.coarse.parameters())
