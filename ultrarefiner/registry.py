@@ -13,7 +13,16 @@ import inspect
 from mmengine.registry import Registry
 from mmseg import registry as mmseg
 
-from .interfaces import BaseAdapter, BaseCandidateSelection, BasePromptGenerator, BaseRefiner, BaseStageLoss
+from .interfaces import (
+    BaseAdapter,
+    BaseCandidateSelection,
+    BaseGate,
+    BaseObjectSplitter,
+    BasePromptGenerator,
+    BaseRefiner,
+    BaseRegularizer,
+    BaseStageLoss,
+)
 
 # A registry imports its own locations before a look-up but not its parent's, hence mmseg's here too.
 MODELS = Registry('model', parent=mmseg.MODELS, scope='ultrarefiner', locations=['mmseg.models', 'ultrarefiner.models'])
@@ -121,4 +130,7 @@ PROMPT_GENERATORS = Family('prompt generator', MODELS, BasePromptGenerator)
 REFINERS = Family('refiner', MODELS, BaseRefiner)
 STAGE_LOSSES = Family('stage loss', MODELS, BaseStageLoss)
 CANDIDATE_SELECTIONS = Family('candidate selection', MODELS, BaseCandidateSelection)
+GATES = Family('gate', MODELS, BaseGate)
 ADAPTERS = Family('adapter', MODELS, BaseAdapter)
+OBJECT_SPLITTERS = Family('object splitter', MODELS, BaseObjectSplitter)
+REGULARIZERS = Family('regularizer', MODELS, BaseRegularizer)

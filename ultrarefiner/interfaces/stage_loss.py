@@ -18,12 +18,15 @@ class BaseStageLoss(nn.Module, ABC):
 
     Attributes:
         reads_quality (bool): Whether it reads the predicted quality of the stage.
+        orders_masks (bool): Whether a perfect mask costs less than an empty one, and that less than an inverted one;
+            False for a loss that judges something else, such as a change.
 
     Raises:
         ValueError: If ``stage`` is neither 'coarse' nor 'refined'.
     """
 
     reads_quality: bool = False
+    orders_masks: bool = True
 
     def __init__(self, stage: str, loss_weight: float = 1.0):
         super().__init__()
@@ -34,8 +37,11 @@ class BaseStageLoss(nn.Module, ABC):
 
     def forward(self, stages: Stages, target: StageTarget) -> Tensor:
         """The weighted loss, a scalar."""
-        output: SegOutput = getattr(stages, self.stage)
-        return self.loss_weight * self.per_image(output, target).mean()
+        return self.loss_weight * self.per_image_of(stages, target).mean()
+
+    def per_image_of(self, stages: Stages, target: StageTarget) -> Tensor:
+        """The loss of each image, (N, ); override it for a loss that looks at more than one stage."""
+        return self.per_image(getattr(stages, self.stage), target)
 
     @abstractmethod
     def per_image(self, output: SegOutput, target: StageTarget) -> Tensor:

@@ -2,7 +2,7 @@
 
 from .image_embedding import ImageEmbedding
 from .input_profile import MEDSAM_PROFILE, SAM_PROFILE, InputProfile
-from .prompts import Prompts
+from .prompts import Prompts, crop_maps
 from .stages import SegOutput, Stages, StageTarget
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     'SegOutput',
     'StageTarget',
     'Stages',
+    'crop_maps',
 ]

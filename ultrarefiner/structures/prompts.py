@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 KINDS = ('points', 'boxes', 'masks')
@@ -102,6 +103,27 @@ class Prompts:
         """Move to a device."""
         return self._map(lambda value: value.to(device))
 
+    def crop(self, windows: Tensor, mask_size: tuple[int, int] | None = None) -> Prompts:
+        """Carry the prompts into a window of the image: its edges become 0 and 1. Gradient flows through the prompts.
+
+        Points and boxes may then lie outside of [0, 1]; a mask that does not cover the window goes on with its border.
+
+        Args:
+            windows (Tensor): (N, K, 4), normalised (x0, y0, x1, y1) with x0 < x1 and y0 < y1, one window a slot.
+            mask_size (tuple[int, int], optional): (h, w) in pixels of the cropped masks, which are sampled bilinearly.
+                Defaults to the size that they have.
+        """
+        low, extent = windows[..., :2], windows[..., 2:] - windows[..., :2]  # (N, K, 2), (x, y)
+        cropped = {}
+        if self.points is not None:
+            cropped['points'] = (self.points - low[:, :, None]) / extent[:, :, None]
+        if self.boxes is not None:
+            corners = self.boxes.unflatten(-1, (2, 2))
+            cropped['boxes'] = ((corners - low[:, :, None]) / extent[:, :, None]).flatten(2)
+        if self.masks is not None:
+            cropped['masks'] = crop_maps(self.masks, windows, mask_size or self.masks.shape[-2:])
+        return replace(self, **cropped)
+
     def keep(self, kinds: frozenset[str]) -> Prompts:
         """Drop the kinds that are not in ``kinds``."""
         dropped = {kind: None for kind in KINDS if kind not in kinds}
@@ -112,3 +134,24 @@ class Prompts:
     def _map(self, function) -> Prompts:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return Prompts(**{name: None if value is None else function(value) for name, value in values.items()})
+
+
+def crop_maps(maps: Tensor, windows: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resample a window of each map bilinearly, with the border going on outside of the map.
+
+    Args:
+        maps (Tensor): (N, K, h, w), over the whole image.
+        windows (Tensor): (N, K, 4), normalised (x0, y0, x1, y1); may reach outside of the image.
+        size (tuple[int, int]): (H, W) in pixels of the result.
+
+    Returns:
+        Tensor: (N, K, H, W), over the window; float32 or wider, as the positions need it.
+    """
+    windows = windows.to(torch.promote_types(windows.dtype, torch.float32))
+    steps = [(torch.arange(length, device=maps.device, dtype=windows.dtype) + 0.5) / length for length in size]
+    x0, y0, x1, y1 = windows.flatten(0, 1)[..., None].unbind(dim=1)  # (N K, 1) each
+    y, x = y0 + (y1 - y0) * steps[0], x0 + (x1 - x0) * steps[1]
+    grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
+    flat = maps.flatten(0, 1)[:, None].to(grid.dtype)
+    sampled = F.grid_sample(flat, 2 * grid - 1, mode='bilinear', padding_mode='border', align_corners=False)
+    return sampled[:, 0].unflatten(0, maps.shape[:2])

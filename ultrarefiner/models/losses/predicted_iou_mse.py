@@ -6,6 +6,7 @@ from torch import Tensor
 from ...interfaces import BaseStageLoss
 from ...registry import STAGE_LOSSES
 from ...structures import SegOutput, StageTarget
+from ...utils.binary_iou import binary_iou
 
 
 @STAGE_LOSSES.register_module()
@@ -41,23 +42,3 @@ class PredictedIoUMSE(BaseStageLoss):
             actual.append(binary_iou(output.candidates, target))
         predicted, actual = torch.cat(predicted, dim=-1), torch.cat(actual, dim=-1)
         return (predicted.to(actual.dtype) - actual).square().mean(dim=(1, 2))
-
-
-@torch.no_grad()
-def binary_iou(logits: Tensor, target: StageTarget) -> Tensor:
-    """The IoU of binarised masks with the ground truth.
-
-    Args:
-        logits (Tensor): (N, K, M, H, W).
-        target (StageTarget): The ground truth.
-
-    Returns:
-        Tensor: (N, K, M) in [0, 1]; 1 where both are empty.
-    """
-    mask, weight = target.at(logits.shape[-2:])
-    counted = weight[:, :, None] > 0  # (N, 1, 1, H, W)
-    truth = (mask[:, :, None] > 0) & counted
-    predicted = (logits > 0) & counted
-    intersection = (predicted & truth).sum(dim=(-2, -1))
-    union = (predicted | truth).sum(dim=(-2, -1))
-    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0)

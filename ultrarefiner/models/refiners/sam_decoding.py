@@ -13,9 +13,9 @@ from torch import Tensor
 
 
 def predict_candidates(
-    decoder: MaskDecoder, features: Tensor, position: Tensor, sparse: Tensor, dense: Tensor
+    decoder: MaskDecoder, features: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, single_mask: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """The three candidate masks of each slot, as `MaskDecoder.forward` with ``multimask_output=True``.
+    """The candidate masks of each slot, as `MaskDecoder.forward` makes them.
 
     Args:
         decoder (MaskDecoder): SAM's.
@@ -23,9 +23,11 @@ def predict_candidates(
         position (Tensor): (1, C, g, g) position encoding of the image embedding.
         sparse (Tensor): (B, T, C) tokens of points and boxes.
         dense (Tensor): (B, C, g, g) embedding of the mask prompt.
+        single_mask (bool): Whether to make the one mask for several prompts (``multimask_output=False``, M = 1) in the
+            place of the three for one ambiguous prompt (M = 3). Defaults to False.
 
     Returns:
-        tuple[Tensor, Tensor]: Low-res logits (B, 3, 4g, 4g) over the padded input, and predicted IoU (B, 3).
+        tuple[Tensor, Tensor]: Low-res logits (B, M, 4g, 4g) over the padded input, and predicted IoU (B, M).
     """
     count = features.shape[0]
     output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
@@ -36,11 +38,11 @@ def predict_candidates(
     iou_token, mask_tokens = tokens[:, 0], tokens[:, 1 : 1 + decoder.num_mask_tokens]
 
     upscaled = decoder.output_upscaling(cells.transpose(1, 2).reshape(source.shape))  # (B, C / 8, 4g, 4g)
-    # Token 0 makes the single mask of SAM's other mode, which is not asked for.
-    heads = list(enumerate(decoder.output_hypernetworks_mlps))[1:]
-    weights = torch.stack([head(mask_tokens[:, i]) for i, head in heads], dim=1)  # (B, 3, C / 8)
+    wanted = slice(0, 1) if single_mask else slice(1, None)  # token 0 makes the single mask
+    heads = list(enumerate(decoder.output_hypernetworks_mlps))[wanted]
+    weights = torch.stack([head(mask_tokens[:, i]) for i, head in heads], dim=1)  # (B, M, C / 8)
     low_res = (weights @ upscaled.flatten(2)).unflatten(-1, upscaled.shape[-2:])
-    return low_res, decoder.iou_prediction_head(iou_token)[:, 1:]
+    return low_res, decoder.iou_prediction_head(iou_token)[:, wanted]
 
 
 def to_image_size(low_res: Tensor, content: Tensor, input_size: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -14,7 +14,7 @@ from ...structures import MEDSAM_PROFILE, SAM_PROFILE, ImageEmbedding, InputProf
 from ...structures.prompts import KINDS
 from ...utils.checkpoint import check_input_profiles
 from ...utils.freeze import freeze, is_trainable
-from .sam_architecture import NUM_CANDIDATES, SAMArchitecture
+from .sam_architecture import SAMArchitecture
 from .sam_checkpoint import PARTS, fit, read_sam
 from .sam_decoding import predict_candidates, to_image_size
 from .sam_prompts import crop_masks, embed_positions, embed_prompts
@@ -93,7 +93,7 @@ class SAMRefiner(BaseRefiner):
     def decode(
         self, embedding: ImageEmbedding, coarse: SegOutput, prompts: Prompts, size: tuple[int, int]
     ) -> SegOutput:
-        """Make three candidates for each slot, select, and resize to the image.
+        """Make the candidates of each slot, select, and resize to the image.
 
         Args:
             embedding (ImageEmbedding): Of the N images.
@@ -102,25 +102,27 @@ class SAMRefiner(BaseRefiner):
             size (tuple[int, int]): (H, W) in pixels of the logits wanted, covering the whole image.
 
         Returns:
-            SegOutput: ``logits`` (N, K, H, W), ``quality`` (N, K), ``candidates`` (N, K, 3, 4g, 4g) over the whole
-            image, ``candidate_quality`` (N, K, 3).
+            SegOutput: ``logits`` (N, K, H, W), ``quality`` (N, K), ``candidates`` (N, K, M, 4g, 4g) over the whole
+            image, ``candidate_quality`` (N, K, M); M is 3, or 1 where the selection wants the single mask.
         """
         content, slots = embedding.content, coarse.logits.shape[1]
         sparse, dense = embed_prompts(self.prompt_encoder, prompts, content, slots)
         features = embedding.features.repeat_interleave(slots, dim=0)
         position = embed_positions(self.prompt_encoder)
-        low_res, quality = predict_candidates(self.mask_decoder, features, position, sparse, dense)
-        mask, mask_quality = self.selection(low_res, quality)
+        sparse = sparse + self._nothing_from_absent(prompts)
+        single_mask = self.selection.reads_single_mask
+        low_res, quality = predict_candidates(self.mask_decoder, features, position, sparse, dense, single_mask)
 
         per_slot = (-1, slots)
         candidates = low_res.unflatten(0, per_slot)
+        candidates = crop_masks(candidates.flatten(1, 2), content, self.prompt_encoder).unflatten(1, (slots, -1))
+        judged = self.selection.judge(candidates, quality.unflatten(0, per_slot))
+        mask, mask_quality = self.selection(low_res, judged.flatten(0, 1))
         input_size = self.prompt_encoder.input_image_size
         return SegOutput(
             logits=to_image_size(mask.unflatten(0, per_slot), content, input_size, size),
             quality=mask_quality.unflatten(0, per_slot),
-            candidates=crop_masks(candidates.flatten(1, 2), content, self.prompt_encoder).unflatten(
-                1, (slots, NUM_CANDIDATES)
-            ),
+            candidates=candidates,
             candidate_quality=quality.unflatten(0, per_slot),
         )
 
@@ -137,11 +139,23 @@ class SAMRefiner(BaseRefiner):
         unused = [] if 'points' in kinds else [background, foreground, prompt_encoder.not_a_point_embed]
         unused += [] if 'boxes' in kinds else corners
         unused += [prompt_encoder.no_mask_embed if 'masks' in kinds else prompt_encoder.mask_downscaling]
-        # The single mask of SAM's other mode is never made.
-        unused += [mask_decoder.output_hypernetworks_mlps[0]]
+        # Of the single mask and the three candidates, one side is never made.
+        single, *candidates = mask_decoder.output_hypernetworks_mlps
+        unused += candidates if self.selection.reads_single_mask else [single]
         unused += [] if quality_used or self.selection.reads_quality else [mask_decoder.iou_prediction_head]
         for module in unused:
             freeze(module)
+
+    def _nothing_from_absent(self, prompts: Prompts) -> Tensor | float:
+        """Zero, made of the weights of the prompt kinds that this batch lacks although they train.
+
+        A generator that leaves out a kind now and then would else stall distributed training, which waits for every
+        weight in every step.
+        """
+        if not torch.is_grad_enabled() or prompts.kinds == self.accepts:
+            return 0.0
+        weights = [weight for weight in self.prompt_encoder.parameters() if weight.requires_grad]
+        return 0.0 * sum(weight.sum() for weight in weights) if weights else 0.0
 
     def init_weights(self) -> None:
         """Read the checkpoint; the Runner calls it before training."""

@@ -9,12 +9,14 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from ...registry import MODELS, PROMPT_GENERATORS, REFINERS, STAGE_LOSSES
-from ...structures import InputProfile, SegOutput, Stages, StageTarget
+from ...interfaces import BaseCandidateSelection
+from ...registry import MODELS, OBJECT_SPLITTERS, PROMPT_GENERATORS, REFINERS, REGULARIZERS, STAGE_LOSSES
+from ...structures import ImageEmbedding, InputProfile, Prompts, SegOutput, Stages, StageTarget
 from ...utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, stage_state_dict
 from ...utils.freeze import freeze, keep_frozen_in_eval
 from ...utils.one_vs_rest import one_vs_rest
 from ...utils.partial_checkpoint import PARTIAL_KEY, check_base
+from ...utils.scale_gradient import scale_gradient
 
 
 @MODELS.register_module()
@@ -30,10 +32,16 @@ class CoarseToFine(BaseSegmentor):
         coarse_input (dict): `InputProfile` of the coarse network.
         prompt_generator (dict, optional): Config of a prompt generator.
         refiner (dict, optional): Config of a refiner.
+        object_splitter (dict, optional): Config of an object splitter, which gives every lesion of a class prompts of
+            its own. None makes one set of prompts a class.
         losses (list[dict]): Configs of stage losses; they are added up.
+        regularizers (list[dict]): Configs of losses on the weights; they are added too.
         refine_size (tuple[int, int], optional): (H, W) in pixels of the refined logits in training, covering the whole
             image. Prediction is always at the original size. Required with a refiner.
         freeze_coarse (bool): Whether the coarse network keeps its weights. Defaults to False.
+        coarse_gradient_scale (float): The gradient of the refined loss that reaches the coarse network is multiplied
+            by this, in [0, 1], at the tensor that enters prompts and refiner; that of the coarse loss is not. 0 cuts
+            the connection. Defaults to 1.0.
         init_from (dict, optional): Checkpoints of earlier phases, ``dict(coarse=PATH, refiner=PATH)``. A stage named
             here is not initialised in another way; every key has to fit.
         data_preprocessor (dict, optional): Defaults to `ImagePreprocessor`.
@@ -42,7 +50,7 @@ class CoarseToFine(BaseSegmentor):
     Raises:
         ValueError: If parts do not fit together: a prompt kind that the refiner does not accept, a loss on a stage that
             is not there, a generator without a refiner, or a coarse network with an auxiliary head (whose loss would
-            never be asked for).
+            never be asked for), a splitter without a refiner.
     """
 
     def __init__(
@@ -51,9 +59,12 @@ class CoarseToFine(BaseSegmentor):
         coarse_input: dict,
         prompt_generator: dict | None = None,
         refiner: dict | None = None,
+        object_splitter: dict | None = None,
         losses: list | tuple = (),
+        regularizers: list | tuple = (),
         refine_size: tuple[int, int] | None = None,
         freeze_coarse: bool = False,
+        coarse_gradient_scale: float = 1.0,
         init_from: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -63,7 +74,10 @@ class CoarseToFine(BaseSegmentor):
         self.coarse = MODELS.build(coarse)
         self.prompt_generator = None if prompt_generator is None else PROMPT_GENERATORS.build(prompt_generator)
         self.refiner = None if refiner is None else REFINERS.build(refiner)
+        self.object_splitter = None if object_splitter is None else OBJECT_SPLITTERS.build(object_splitter)
         self.losses = torch.nn.ModuleList(STAGE_LOSSES.build(loss) for loss in losses)
+        self.regularizers = torch.nn.ModuleList(REGULARIZERS.build(regularizer) for regularizer in regularizers)
+        self.coarse_gradient_scale = coarse_gradient_scale
         self.refine_size = None if refine_size is None else tuple(refine_size)
         self.init_from = dict(init_from or {})
         self._check_parts()
@@ -112,9 +126,42 @@ class CoarseToFine(BaseSegmentor):
         coarse = self.run_coarse(images, data_samples)
         if self.refiner is None:
             return Stages(coarse)
-        prompts = self.prompt_generator(coarse, images)
-        refined = self.refiner(images, coarse, prompts, size)
-        return Stages(coarse, prompts, keep_coarse_where_invalid(refined, coarse, prompts.valid))
+        self._tell_truth(data_samples)
+        objects, prompts = self.make_prompts(coarse, images)
+        refined = self.refine(self.refiner.encode_image(images), objects, prompts, size)
+        return Stages(coarse, prompts, refined)
+
+    def make_prompts(self, coarse: SegOutput, images: list[Tensor]) -> tuple[SegOutput, Prompts]:
+        """What is refined, and the prompts for it.
+
+        Args:
+            coarse (SegOutput): Logits (N, K, h, w).
+            images (list[Tensor]): N images (3, H_i, W_i), RGB, uint8, at their original sizes.
+
+        Returns:
+            tuple[SegOutput, Prompts]: The coarse result with the gradient scaled and, with an object splitter, one slot
+            an object, (N, K * C, h, w); and prompts for the same slots.
+        """
+        objects = coarse._replace(logits=scale_gradient(coarse.logits, self.coarse_gradient_scale))
+        if self.object_splitter is not None:
+            objects = self.object_splitter.split(objects)
+        return objects, self.prompt_generator(objects, images)
+
+    def refine(self, embedding: ImageEmbedding, objects: SegOutput, prompts: Prompts, size: tuple) -> SegOutput:
+        """The refiner's result, with the coarse one where there was nothing to refine.
+
+        Args:
+            embedding (ImageEmbedding): From the refiner's ``encode_image``.
+            objects (SegOutput): From `make_prompts`.
+            prompts (Prompts): From `make_prompts`.
+            size (tuple[int, int]): (H, W) in pixels of the refined logits.
+
+        Returns:
+            SegOutput: One slot a class, logits (N, K, H, W).
+        """
+        refined = self.refiner.decode(embedding, objects, prompts, size)
+        refined = keep_coarse_where_invalid(refined, objects, prompts.valid)
+        return refined if self.object_splitter is None else self.object_splitter.merge(refined, self.num_slots)
 
     def run_coarse(self, images: list[Tensor], data_samples: list | None = None) -> SegOutput:
         """The coarse stage alone: logits (N, K, h, w) at the coarse network's input size."""
@@ -125,7 +172,7 @@ class CoarseToFine(BaseSegmentor):
         return SegOutput(resize_logits(logits, batch.shape[-2:]))
 
     def loss(self, inputs: list[Tensor], data_samples: list) -> dict[str, Tensor]:
-        """The losses of the phase, one entry each, named ``loss_{stage}_{class}``."""
+        """The losses of the phase, one entry each: ``loss_{stage}_{class}``, and ``loss_{class}`` of a regularizer."""
         stages = self.run(inputs, data_samples, self.refine_size)
         labels = [sample.gt_sem_seg.data[0] for sample in data_samples]
         target = StageTarget(labels, num_slots=stages.coarse.logits.shape[1])
@@ -133,6 +180,8 @@ class CoarseToFine(BaseSegmentor):
         for loss in self.losses:
             name = f'loss_{loss.stage}_{type(loss).__name__}'
             losses[name] = losses.get(name, 0) + loss(stages, target)
+        for regularizer in self.regularizers:
+            losses[f'loss_{type(regularizer).__name__}'] = regularizer(self)
         return losses
 
     def predict(self, inputs: list[Tensor], data_samples: list | None = None) -> list[SegDataSample]:
@@ -145,8 +194,9 @@ class CoarseToFine(BaseSegmentor):
         """
         data_samples = data_samples or [SegDataSample() for _ in inputs]
         coarse = self.run_coarse(inputs, data_samples)
-        prompts = None if self.refiner is None else self.prompt_generator(coarse, inputs)
-        embedding = None if self.refiner is None else self.refiner.encode_image(inputs)
+        if self.refiner is not None:
+            objects, prompts = self.make_prompts(coarse, inputs)
+            embedding = self.refiner.encode_image(inputs)
         for i, (image, sample) in enumerate(zip(inputs, data_samples)):
             size = tuple(sample.metainfo.get('ori_shape', image.shape[-2:]))[:2]
             one = slice(i, i + 1)
@@ -156,8 +206,8 @@ class CoarseToFine(BaseSegmentor):
             )
             logits = coarse_logits
             if self.refiner is not None:
-                refined = self.refiner.decode(embedding[one], coarse.select(one), prompts[one], size)
-                refined = keep_coarse_where_invalid(refined, coarse.select(one), prompts[one].valid)
+                self._tell_truth([sample])
+                refined = self.refine(embedding[one], objects.select(one), prompts[one], size)
                 logits = refined.logits[0]
                 sample.set_metainfo(dict(prompts=prompts[one].to('cpu')))
                 if refined.quality is not None:
@@ -197,6 +247,13 @@ class CoarseToFine(BaseSegmentor):
             profiles['refiner'] = self.refiner.input_profile.as_dict()
         return profiles
 
+    def _tell_truth(self, data_samples: list | None) -> None:
+        """Give the ground truth to a candidate selection that has to know it, and to nothing else."""
+        for part in self.refiner.modules():
+            if isinstance(part, BaseCandidateSelection) and part.needs_truth:
+                known = [sample.gt_sem_seg.data[0] for sample in data_samples or [] if 'gt_sem_seg' in sample]
+                part.truth = StageTarget(known, self.num_slots) if known else None
+
     def _check_parts(self) -> None:
         if (self.prompt_generator is None) != (self.refiner is None):
             raise ValueError(
@@ -212,6 +269,10 @@ class CoarseToFine(BaseSegmentor):
                 'CoarseToFine: coarse_input.keep_ratio is True, but coarse logits have to cover the whole image, '
                 'without padding; set it to False'
             )
+        if not 0 <= self.coarse_gradient_scale <= 1:
+            raise ValueError(
+                f'CoarseToFine: coarse_gradient_scale is {self.coarse_gradient_scale}, expected a number in [0, 1]'
+            )
         unknown = self.init_from.keys() - {'coarse', 'refiner'}
         if unknown:
             raise ValueError(f"CoarseToFine: init_from has {sorted(unknown)}, expected 'coarse' and 'refiner'")
@@ -221,6 +282,8 @@ class CoarseToFine(BaseSegmentor):
                     f"CoarseToFine: {type(loss).__name__} reads the stage 'refined', but there is no refiner"
                 )
         if self.refiner is None:
+            if self.object_splitter is not None:
+                raise ValueError('CoarseToFine: object_splitter splits what is refined, but there is no refiner')
             return
         missing = self.prompt_generator.produces - self.refiner.accepts
         if missing:
