@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'ultrarefiner'
-FAMILIES = ('backbones', 'decode_heads', 'prompt_generators', 'refiners', 'losses', 'peft')
+FAMILIES = (
+    'backbones',
+    'decode_heads',
+    'prompt_generators',
+    'object_splitters',
+    'refiners',
+    'gates',
+    'losses',
+    'peft',
+    'regularizers',
+)
 # A part may import itself and the parts named; what is not listed may import nothing of ours.
 ALLOWED = {
     'structures': (),

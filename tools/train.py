@@ -11,6 +11,7 @@ import ultrarefiner.registry  # noqa: F401  a broken installation shows its own 
 from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.launch import build_runner, prepare_training
+from ultrarefiner.apis.training_cost import training_cost
 from ultrarefiner.apis.training_record import check_work_dir, write_record
 from ultrarefiner.engine.hooks.best_checkpoint_hook import leaves
 
@@ -55,7 +56,7 @@ def main() -> None:
         write_record(cfg, splits, finished=False)
     runner.train()
     if is_main_process():
-        write_record(cfg, splits, finished=True)
+        write_record(cfg, splits, finished=True, cost=training_cost(runner))
 
 
 def use_amp(cfg) -> None:

@@ -1,5 +1,5 @@
-# Late variables: {dataset}, {fold}, {data_dir} and {out_dir} in any string of a config stand for these values, and are
-# filled in after --cfg-options are merged (ultrarefiner/apis/config.py).
+# Late variables: {dataset}, {fold}, {data_dir}, {out_dir} and {coarse_name} in any string of a config stand for these
+# values, and are filled in after --cfg-options are merged (ultrarefiner/apis/config.py).
 fold = 0
 data_dir = 'data'
 out_dir = '.'

@@ -60,3 +60,23 @@ def test_the_fingerprint_depends_on_settings_but_not_on_folders(config):
     assert load_config(config, dict(data_dir='a', out_dir='b')).fingerprint == base
     assert load_config(config, dict(fold=1)).fingerprint != base
     assert load_config(config, {'train_dataloader.batch_size': 3}).fingerprint != base
+
+
+NAMED = TEXT + "work_dir = '{out_dir}/{coarse_name}/{dataset}'\nmodel = dict(coarse=dict(type='C', name='unet'))"
+
+
+def test_the_name_of_the_coarse_network_reaches_its_paths_and_not_its_class(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(NAMED)
+    cfg = load_config(path)
+    assert cfg.work_dir == 'out/unet/busi' and cfg.coarse_name == 'unet'
+    assert cfg.model.coarse == dict(type='C')
+    assert load_config(path, {'model.coarse.name': 'other'}).work_dir == 'out/other/busi'
+    assert load_config(path, {'coarse_name': 'mine'}).work_dir == 'out/mine/busi'
+
+
+def test_a_coarse_network_without_a_name_does_not_get_that_of_another(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(NAMED)
+    with pytest.raises(ValueError, match="work_dir .* needs a value for 'coarse_name'.* give model.coarse a name"):
+        load_config(path, {'model.coarse': dict(_delete_=True, type='Mine')})

@@ -40,6 +40,7 @@ visualizer = dict(vis_backends=[dict(type='TensorboardVisBackend')])
 
 def write_tiny_configs(folder: Path, parts: dict) -> Path:
     """The CPU family with the two-block models of the tests, one epoch each."""
+    parts = dict(parts, coarse=dict(parts['coarse'], name='transunet'))
     own = {
         'coarse': ('coarse', 'coarse_input'),
         'refine': ('coarse_input', 'refiner', 'refine_size'),
@@ -117,6 +118,7 @@ def test_results_of_every_test_image_are_written(finished):
     test = Path(finished.out_dir) / 'checkpoints' / 'ultrarefiner' / 'tiny' / 'fold_1' / 'test'
     rows = pd.read_csv(test / 'per_image.csv')
     assert list(rows.name) == ['t8', 't9']
+    assert {'refined/HD95', 'delta/ASSD', 'coarse/NSD', 'refined/BoundaryIoU'} <= set(rows)
     means, images = read_means(test / 'per_image.csv')
     assert images == 2 and means['refined/Dice'] == pytest.approx(rows['refined/Dice'].mean())
     assert means['delta/Dice'] == pytest.approx(means['refined/Dice'] - means['coarse/Dice'])
@@ -156,6 +158,14 @@ def test_what_rests_on_a_missing_step_is_not_taken_for_done(finished, tmp_path):
     shutil.rmtree(out / 'checkpoints/transunet/tiny/fold_0')
     with pytest.raises(ValueError, match=r'proof.json is there, but .*fold_0/training.json, which it rests on'):
         again(finished, out_dir=out).plan()
+
+
+def test_predictions_of_another_coarse_network_are_not_taken_for_done(finished, tmp_path):
+    """Two pipelines in one folder: their checkpoints lie apart, their predictions and refiners do not."""
+    out = copy_run(finished, tmp_path)
+    shutil.copytree(out / 'checkpoints/transunet', out / 'checkpoints/other')
+    with pytest.raises(ValueError, match=r'proof.json: the predictions were made by .*/transunet/tiny/fold_0/best.pth'):
+        again(finished, out_dir=out, options={'coarse.coarse_name': 'other', 'joint.coarse_name': 'other'}).plan()
 
 
 def test_an_interrupted_training_is_resumed(finished, tmp_path):

@@ -172,9 +172,10 @@ def test_nothing_trainable_is_an_error():
         TrainableReportHook().before_train(run)
 
 
-def test_the_table_is_logged_at_each_validation(trained):
+def test_the_tables_are_logged_at_each_validation(trained):
     log = read_log(trained)
-    assert log.count('Delta') == 3 and '+1.0000 ↑' in log and '4 images, empty: 0 ground truth, 4 coarse' in log
+    assert log.count('Delta') == 6 and log.count('Win / tie / loss') == 3
+    assert '+1.0000 ↑' in log and '4 images, empty: 0 ground truth, 4 coarse' in log
 
 
 def test_a_loss_that_is_no_number_stops_training_and_names_the_images(tiny_root, tmp_path):

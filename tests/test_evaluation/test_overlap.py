@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from ultrarefiner.evaluation import METRICS, overlap
+from ultrarefiner.evaluation import overlap
+from ultrarefiner.evaluation.metric import OVERLAP
 
 EMPTY, FULL = np.zeros((6, 7), bool), np.ones((6, 7), bool)
 
@@ -34,19 +35,19 @@ def test_parity_where_pixels_do_not_count(seed):
 
 
 def test_both_empty_is_perfect_as_in_scikit_learn():
-    assert overlap(EMPTY, EMPTY) == dict.fromkeys(METRICS, 1.0)
+    assert overlap(EMPTY, EMPTY) == dict.fromkeys(OVERLAP, 1.0)
     assert metrics.jaccard_score(EMPTY.ravel(), EMPTY.ravel(), zero_division=1) == 1
 
 
 def test_one_empty_is_zero():
     missed, invented = overlap(EMPTY, FULL), overlap(FULL, EMPTY)
-    assert missed == invented == dict.fromkeys(METRICS, 0.0)
+    assert missed == invented == dict.fromkeys(OVERLAP, 0.0)
 
 
 def test_pixels_outside_of_what_counts_leave_a_mask_empty():
     prediction, counted = EMPTY.copy(), FULL.copy()
     prediction[0], counted[0] = True, False
-    assert overlap(prediction, EMPTY, counted) == dict.fromkeys(METRICS, 1.0)
+    assert overlap(prediction, EMPTY, counted) == dict.fromkeys(OVERLAP, 1.0)
 
 
 def test_hand_counted_masks():

@@ -69,6 +69,30 @@ class WrongQuality(PredictedIoUMSE):
         return (output.quality - 0.4).square().mean(dim=1)
 
 
+class AnyChange(BaseStageLoss):
+    """Holds on to every coarse mask alike."""
+
+    orders_masks = False
+
+    def per_image_of(self, stages, target):
+        _, weight = target.at(stages.refined.logits.shape[-2:])
+        change = stages.refined.logits.sigmoid() - stages.coarse.logits.sigmoid()
+        return pixel_mean(change.square(), weight)
+
+    def per_image(self, output, target):
+        raise NotImplementedError
+
+
+class ChangeIsNeverFree(AnyChange):
+    def per_image_of(self, stages, target):
+        return super().per_image_of(stages, target) + 1
+
+
+class DetachedCandidates(StageBCE):
+    def per_image(self, output, target):
+        return super().per_image(output._replace(logits=output.candidates[:, :, 0].detach()), target)
+
+
 @pytest.mark.parametrize(
     'broken, promise',
     [
@@ -81,6 +105,9 @@ class WrongQuality(PredictedIoUMSE):
         (LogOfSigmoid, 'extreme logits'),
         (WithoutGradient, 'gradient'),
         (WrongQuality, 'order of the predicted quality'),
+        (AnyChange, 'order of the changes'),
+        (ChangeIsNeverFree, 'order of the changes'),
+        (DetachedCandidates, 'gradient'),
     ],
 )
 def test_a_broken_loss_is_caught(broken, promise):

@@ -1,12 +1,13 @@
-r"""Measure the gradient of the refined loss that reaches the coarse network, for each kind of prompt alone.
+r"""Measure the gradient of the refined loss that reaches the coarse network, through each kind of prompt.
 
-Takes one batch of the config's training set, or random images with a disc where --random is given, and prints the norm
-of the gradient on the coarse network's weights: of the whole refined loss, and through each part of the config's prompt
-generator with the others cut off.
+Takes one batch of the config's training set, or random images with a disc where --random is given, and prints for each
+part of the config's prompt generator, the others held, the norm of the gradient on the coarse network's weights, and
+its direction against the gradient of the coarse loss and against the whole one. With --check also its slope by finite
+differences, which equals the norm where the way is differentiable; for small models.
 
 Example:
-  python tools/analysis_tools/gradient_flow.py \
-      configs/ultrarefiner/ultrarefiner_transunet_medsam-b_method-prompts_phase3-1xb2-100e_busi-1024x1024.py --random
+  python tools/analysis_tools/gradient_flow.py --random --check 0.01 \
+      configs/ultrarefiner/ultrarefiner_transunet-small_sam-small_soft-prompts_phase3-1xb4-2e_busi-192x192.py
 """
 
 import resource
@@ -17,14 +18,13 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
 from ultrarefiner.apis.config import load_config
+from ultrarefiner.apis.gradient_flow import GradientFlow
 from ultrarefiner.apis.model import build_model
-from ultrarefiner.structures import SegOutput, Stages, StageTarget
 
 
 def main() -> None:
@@ -33,6 +33,9 @@ def main() -> None:
     parser.add_argument('config', help='config of phase 3')
     parser.add_argument('--random', action='store_true', help='random images and weights: needs neither data nor files')
     parser.add_argument('--batch-size', type=int, default=1)
+    parser.add_argument(
+        '--check', type=float, metavar='STEP', help='compare with finite differences of this step length, such as 0.01'
+    )
     add_config_arguments(parser)
     args = parser.parse_args()
     with one_message():
@@ -49,8 +52,8 @@ def main() -> None:
             model.init_weights()
         images, samples = random_batch(args.batch_size) if args.random else first_batch(cfg, model, args.batch_size)
     started = time.time()
-    rows = measure(model, images, samples, args.random)
-    show(rows, model, images, time.time() - started)
+    flows = GradientFlow(model, images, samples, as_if_found=args.random).measure(args.check)
+    show(flows, model, images, time.time() - started)
 
 
 def random_batch(size: int) -> tuple[list, list]:
@@ -72,48 +75,16 @@ def first_batch(cfg, model, size: int) -> tuple[list, list]:
     return batch['inputs'], batch['data_samples']
 
 
-def measure(model, images: list, samples: list, random: bool) -> list[tuple[str, str, float, float]]:
-    """(prompt generator, kinds, loss, gradient norm on the coarse network) for all prompts, then each part alone."""
-    whole = model.prompt_generator
-    parts = [(' + '.join(type(part).__name__ for part in parts_of(whole)), whole)]
-    parts += [(type(part).__name__, part) for part in parts_of(whole)] if len(parts_of(whole)) > 1 else []
-    target = StageTarget([sample.gt_sem_seg.data[0] for sample in samples], num_slots=model.num_slots)
-    coarse = model.run_coarse(images, samples)
-    if random:
-        coarse = as_if_found(coarse, target)
-    embedding = model.refiner.encode_image(images)
-    weights = [weight for weight in model.coarse.parameters() if weight.requires_grad]
-    rows = []
-    for name, generator in track(parts, description='measuring', console=Console(stderr=True)):
-        prompts = generator(coarse, images)
-        refined = model.refiner.decode(embedding, coarse, prompts, model.refine_size)
-        stages = Stages(coarse, prompts, refined)
-        loss = sum(loss(stages, target) for loss in model.losses if loss.stage == 'refined')
-        gradients = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
-        reached = [gradient.norm() for gradient in gradients if gradient is not None]
-        norm = float(torch.stack(reached).norm()) if reached else 0.0
-        rows.append((name, '+'.join(sorted(generator.produces)), float(loss.detach()), norm))
-    return rows
-
-
-def as_if_found(coarse: SegOutput, target: StageTarget) -> SegOutput:
-    """Give random weights a result worth refining: the ground truth's logits, 4 and -4, with the network's gradient."""
-    mask, _ = target.at(tuple(coarse.logits.shape[-2:]))
-    return coarse._replace(logits=coarse.logits - coarse.logits.detach() + 8 * mask - 4)
-
-
-def parts_of(generator) -> list:
-    """The generators that a combination holds, or the generator itself."""
-    return list(getattr(generator, 'generators', [generator]))
-
-
-def show(rows: list, model, images: list, seconds: float) -> None:
+def show(flows: list, model, images: list, seconds: float) -> None:
     """Print the table, and what it cost."""
     table = Table(title='gradient of the refined loss on the coarse network')
-    for title in ('prompts', 'kinds', 'refined loss', 'gradient norm'):
-        table.add_column(title, justify='left' if title in ('prompts', 'kinds') else 'right')
-    for name, kinds, loss, norm in rows:
-        table.add_row(name, kinds, f'{loss:.4f}', f'{norm:.3e}' if norm else '0')
+    titles = ['through', 'kinds', 'norm', 'cos coarse loss', 'cos all']
+    checked = flows[0].slope is not None
+    for title in titles + ['slope'] * checked:
+        table.add_column(title, justify='left' if title in ('through', 'kinds') else 'right')
+    for flow in flows:
+        cells = [f'{flow.norm:.3e}', f'{flow.cosine_coarse:+.3f}', f'{flow.cosine_all:+.3f}']
+        table.add_row(flow.way, flow.kinds, *cells, *([f'{flow.slope:.3e}'] if checked else []))
     console = Console()
     console.print(table)
     count = sum(weight.numel() for weight in model.parameters())

@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
 
-LATE_VARIABLES = ('dataset', 'fold', 'data_dir', 'out_dir')
+LATE_VARIABLES = ('dataset', 'fold', 'data_dir', 'out_dir', 'coarse_name')
 DECISIVE_KEYS = (
     'dataset',
     'fold',
@@ -31,9 +31,11 @@ _PLACEHOLDER = re.compile(r'\{(' + '|'.join(LATE_VARIABLES) + r')\}')
 def load_config(path: str | Path, options: dict | None = None) -> Config:
     """Read a config, merge options into it, then fill in the late variables.
 
-    A string of a config may hold ``{dataset}``, ``{fold}``, ``{data_dir}`` or ``{out_dir}``. They are replaced by the
-    config's top-level values of these names after ``options`` are merged, so that ``fold=3`` on the command line
-    reaches every path. A string that is one placeholder and nothing else becomes the value itself, with its type.
+    A string of a config may hold ``{dataset}``, ``{fold}``, ``{data_dir}``, ``{out_dir}`` or ``{coarse_name}``. They are
+    replaced by the config's top-level values of these names after ``options`` are merged, so that ``fold=3`` on the
+    command line reaches every path. A string that is one placeholder and nothing else becomes the value itself, with
+    its type. ``coarse_name`` keeps the checkpoints of different coarse networks apart; by default it is the ``name`` in
+    ``model.coarse``, which is taken out there, so that it changes with the network.
 
     ``dataset`` may be a list: a dataset whose config names ``{dataset}`` then becomes a ``ConcatDataset`` of them all
     (the method's phase 2 trains one refiner on five datasets).
@@ -52,12 +54,19 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'config {path} does not exist; the configs that come with the project are in configs/')
-    cfg = Config.fromfile(str(path))
+    return complete_config(Config.fromfile(str(path)), options)
+
+
+def complete_config(cfg: Config, options: dict | None = None) -> Config:
+    """What `load_config` does with a config that was read already; ``cfg`` itself is changed."""
     if options:
         cfg.merge_from_dict(options)
         # The file's own custom_imports were imported while it was read.
         if any(key.startswith('custom_imports') for key in options):
             import_modules_from_strings(**cfg.custom_imports)
+    name = (cfg.get('model') or {}).get('coarse', {}).pop('name', None)
+    if name is not None:
+        cfg.setdefault('coarse_name', name)
     values = {name: cfg.get(name) for name in LATE_VARIABLES}
     if isinstance(values['dataset'], (list, tuple)) and len(values['dataset']) == 1:
         values['dataset'] = cfg.dataset = values['dataset'][0]
@@ -89,9 +98,10 @@ def _fill(node: Any, values: dict, where: str) -> Any:
 def _fill_text(text: str, values: dict, where: str) -> Any:
     for name in _PLACEHOLDER.findall(text):
         if values[name] is None:
+            also = ", or give model.coarse a name='...'" if name == 'coarse_name' else ''
             raise ValueError(
                 f'config key {where} = {text!r} needs a value for {name!r}: set it at the top level of the '
-                f'config or with --cfg-options {name}=...'
+                f'config or with --cfg-options {name}=...{also}'
             )
         if name == 'dataset' and not isinstance(values[name], str):
             raise ValueError(f'config key {where} = {text!r} takes one dataset, got {values[name]}')

@@ -54,10 +54,22 @@ class Step:
                 f'{self.output} was made with another split of {", ".join(self.splits)} than the dataset has now; '
                 f'choose another --out-dir, or move the folder away'
             )
+        if self.tool == 'predict_folds.py':
+            self._check_predictors(made)
         if self.tool != 'train.py':
             return True
         check_work_dir(self.cfg, resume=True)
         return made['finished'] and (self.output.parent / 'best.pth').is_file()
+
+    def _check_predictors(self, proof: dict) -> None:
+        """Check that the predictions were made by the checkpoints that the steps before this one leave behind."""
+        made_by = {(self.output.parent / entry['checkpoint']).resolve() for entry in proof['entries'].values()}
+        foreign = made_by - {(output.parent / 'best.pth').resolve() for output in self.needs}
+        if foreign:
+            raise ValueError(
+                f'{self.output}: the predictions were made by {min(foreign)}, which is no checkpoint of this pipeline: '
+                'choose another --out-dir, or move the folder away'
+            )
 
     def command(self, tools: Path, processes: int = 1) -> list[str]:
         """The command line; training is distributed over ``processes``, and resumed where it was interrupted.

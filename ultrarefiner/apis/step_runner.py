@@ -8,8 +8,8 @@ import re
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -26,7 +26,16 @@ LINES_OF_A_FAILURE = 25
 
 
 class StepFailed(RuntimeError):
-    """A step ended with an error; the message holds the end of its output and where the rest is."""
+    """A step ended with an error; the message holds the end of its output and where the rest is.
+
+    Args:
+        message (str): For people.
+        reason (str): The last line of its output, or the signal that killed it.
+    """
+
+    def __init__(self, message: str, reason: str = ''):
+        super().__init__(message)
+        self.reason = reason
 
 
 class StepRunner:
@@ -59,14 +68,8 @@ class StepRunner:
         Raises:
             StepFailed: If a step fails; those that run beside it are finished first, later ones are not started.
         """
-        columns = (
-            TextColumn('{task.description}'),
-            BarColumn(),
-            TextColumn('{task.fields[state]}'),
-            TimeElapsedColumn(),
-        )
         for _, group in itertools.groupby(steps, key=lambda step: (step.tool, step.cfg.get('phase'))):
-            with Progress(*columns, console=self.console) as progress, ThreadPoolExecutor(self.jobs) as pool:
+            with self._progress() as progress, ThreadPoolExecutor(self.jobs) as pool:
                 results = [pool.submit(self._run_one, step, progress) for step in group]
                 try:
                     for result in results:
@@ -74,19 +77,55 @@ class StepRunner:
                 finally:
                     pool.shutdown(cancel_futures=True)
 
+    def run_chains(self, chains: Iterable[Sequence[Step]]) -> Iterator[tuple[int, StepFailed | None]]:
+        """Run chains of steps that do not depend on each other; a failure ends its own chain only.
+
+        Args:
+            chains (Iterable[Sequence[Step]]): The steps of each chain in their order.
+
+        Yields:
+            tuple[int, StepFailed | None]: As soon as a chain has ended, its number from 0 and its failure, if any.
+        """
+        with self._progress() as progress, ThreadPoolExecutor(self.jobs) as pool:
+            results = {pool.submit(self._run_chain, chain, progress): number for number, chain in enumerate(chains)}
+            try:
+                for result in as_completed(results):
+                    yield results[result], result.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _run_chain(self, chain: Sequence[Step], progress: Progress) -> StepFailed | None:
+        try:
+            for step in chain:
+                self._run_one(step, progress)
+        except StepFailed as failure:
+            return failure
+        return None
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn('{task.description}'),
+            BarColumn(),
+            TextColumn('{task.fields[state]}'),
+            TimeElapsedColumn(),
+            console=self.console,
+        )
+
     def _run_one(self, step: Step, progress: Progress) -> None:
         slot, started = self._slots.get(), time.time()
         task = progress.add_task(step.title, total=step.cfg.get('train_cfg', {}).get('max_epochs', 1), state='starting')
         try:
             self._run_process(step, slot, progress, task)
-        except StepFailed:
-            progress.update(task, state='[red]failed')
+            self._say(f'{step.title}: done in {time.time() - started:.0f} s')
+        except StepFailed as failure:
+            self._say(f'{step.title}: failed after {time.time() - started:.0f} s: {failure.reason}')
             raise
         finally:
+            progress.remove_task(task)
             self._slots.put(slot)
-        progress.update(task, completed=progress.tasks[task].total, state='done')
-        if not self.console.is_terminal:
-            self.console.print(f'{step.title}: done in {time.time() - started:.0f} s')
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _run_process(self, step: Step, slot: int, progress: Progress, task: int) -> None:
         self.log_dir.mkdir(parents=True, exist_ok=True)
@@ -108,8 +147,14 @@ class StepRunner:
         code = process.wait()
         if code:
             raise StepFailed(
-                f'{step.title} failed with exit code {code}; all of its output: {log}\n{"".join(last_lines)}'
+                f'{step.title} failed with exit code {code}; all of its output: {log}\n{"".join(last_lines)}',
+                self._reason(code, last_lines),
             )
+
+    @staticmethod
+    def _reason(code: int, last_lines: Iterable[str]) -> str:
+        said = [line.strip() for line in last_lines if line.strip()]
+        return f'killed by signal {-code}' if code < 0 else said[-1] if said else f'exit code {code}'
 
     def _show(self, step: Step, line: str, progress: Progress, task: int) -> None:
         training, validation = TRAINING.search(line), VALIDATION.search(line)
@@ -119,9 +164,7 @@ class StepRunner:
             progress.update(task, completed=done, state=f'epoch {epoch} {iteration}/{iterations} loss {loss}')
         elif validation:
             dice = ', '.join(f'{stage} {value}' for stage, value in DICE.findall(validation.group(2)))
-            self.console.print(
-                f'{step.title}, epoch {validation.group(1)}: Dice {dice}', highlight=False, soft_wrap=True
-            )
+            self._say(f'{step.title}, epoch {validation.group(1)}: Dice {dice}')
 
     def _environment(self, slot: int) -> dict[str, str]:
         environment = dict(os.environ, PYTHONUNBUFFERED='1')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-METRICS = ('Dice', 'IoU', 'Precision', 'Recall', 'Accuracy')
+from .mask_pair import cut_to_counted
 
 
 def overlap(prediction: np.ndarray, truth: np.ndarray, counted: np.ndarray | None = None) -> dict[str, float]:
@@ -23,21 +23,16 @@ def overlap(prediction: np.ndarray, truth: np.ndarray, counted: np.ndarray | Non
         counted (np.ndarray, optional): (H, W) bool, False where a pixel does not count.
 
     Returns:
-        dict[str, float]: Each of `METRICS`, in [0, 1]; larger is better.
+        dict[str, float]: Each of `OVERLAP`, in [0, 1]; larger is better.
 
     Raises:
         ValueError: If the shapes differ.
     """
-    if prediction.shape != truth.shape:
-        raise ValueError(
-            f'the prediction has the shape {prediction.shape} and the ground truth {truth.shape}; both are needed at '
-            'the original size of the image, so the test pipeline must not resize the ground truth'
-        )
-    counted = np.ones_like(truth) if counted is None else counted
-    tp = int((prediction & truth & counted).sum())
-    fp = int((prediction & ~truth & counted).sum())
-    fn = int((~prediction & truth & counted).sum())
-    total = int(counted.sum())
+    prediction, truth = cut_to_counted(prediction, truth, counted)
+    tp = int((prediction & truth).sum())
+    fp = int((prediction & ~truth).sum())
+    fn = int((~prediction & truth).sum())
+    total = truth.size if counted is None else int(counted.sum())
     empty = tp + fp + fn == 0  # both masks, as far as pixels count
 
     def ratio(part: int, whole: int) -> float:

@@ -12,7 +12,8 @@ class BasePromptGenerator(BaseModule, ABC):
     """Turns a coarse result into prompts. Ground truth never enters: there is no argument for it.
 
     Attributes:
-        produces (frozenset[str]): The kinds it makes, of 'points', 'boxes', 'masks'.
+        produces (frozenset[str]): The kinds it makes, of 'points', 'boxes', 'masks'. In training it may leave out
+            some of them now and then, never all.
         differentiable (bool): Whether gradient flows from the prompts back to the coarse logits. A generator that says
             False detaches its prompts.
         background_bound (float): How far a uniform background probability of 0.01 under an object of at least 5 % of

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from .prompts import Prompts
@@ -78,6 +81,7 @@ class StageTarget:
         self.labels = labels
         self.num_slots = num_slots
         self._cache: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self._distances: dict[tuple[int, int], Tensor] = {}
 
     def at(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Resample to a size with nearest neighbour.
@@ -97,3 +101,30 @@ class StageTarget:
             classes = torch.arange(1, self.num_slots + 1, device=resized.device, dtype=resized.dtype).view(1, -1, 1, 1)
             self._cache[size] = ((resized == classes).float(), (resized != IGNORE_LABEL).float())
         return self._cache[size]
+
+    def signed_distance(self, size: tuple[int, int]) -> Tensor:
+        """How far each pixel is from the border of each class, negative inside; computed on the CPU, once a size.
+
+        The border runs between the pixels: the first ones on either side are half a pixel away. A class that is absent
+        is a diagonal away from everywhere, and so is the outside of one that fills the image. Pixels that do not count
+        are outside of every class.
+
+        Args:
+            size (tuple[int, int]): (H, W) in pixels, covering the whole image.
+
+        Returns:
+            Tensor: (N, K, H, W) float in [-1, 1], in diagonals of the image.
+        """
+        size = tuple(size)
+        if size not in self._distances:
+            mask, _ = self.at(size)
+            inside = mask.flatten(0, 1).cpu().numpy() > 0
+            maps = np.stack([_signed_distance(part) for part in inside]) / math.hypot(*size)
+            self._distances[size] = torch.from_numpy(maps).to(mask).view_as(mask)
+        return self._distances[size]
+
+
+def _signed_distance(inside: np.ndarray) -> np.ndarray:
+    if inside.all() or not inside.any():
+        return np.where(inside, -1.0, 1.0) * math.hypot(*inside.shape)
+    return distance_transform_edt(~inside) - distance_transform_edt(inside) + np.where(inside, 0.5, -0.5)

@@ -22,8 +22,11 @@ def check_loss(cfg: dict) -> None:
 
     One finite value an image; a perfect mask costs less than an empty one and that less than an inverted one, for every
     image, also one without an object; a batch costs the mean of its images; gradient flows; ignored pixels have no
-    influence and no gradient; extreme logits give finite values and gradients. A loss that ``reads_quality`` is asked
-    for the order of the predicted quality instead of the masks: right before wrong.
+    influence and no gradient; extreme logits give finite values and gradients.
+
+    A loss that ``reads_quality`` is asked for the order of the predicted quality instead of the masks: right before
+    wrong. One that compares stages (it overrides ``per_image_of``) and says ``orders_masks = False`` is asked for the
+    order of changes: none costs 0, and to invert a good coarse mask costs more than to invert a worse one.
 
     Args:
         cfg (dict): Config of the loss, with its ``stage``; its ``type`` may be a class.
@@ -36,8 +39,12 @@ def check_loss(cfg: dict) -> None:
         labels = _labels(num_slots)
         _check_form(loss, labels, num_slots)
         for index, label in enumerate(labels):
-            check_order = _check_quality_order if loss.reads_quality else _check_mask_order
-            check_order(loss, label, num_slots, index)
+            if loss.reads_quality:
+                _check_quality_order(loss, label, num_slots, index)
+            elif loss.orders_masks:
+                _check_mask_order(loss, label, num_slots, index)
+            elif _compares(loss):
+                _check_change_order(loss, label, num_slots, index)
         _check_gradient(loss, labels, num_slots)
         _check_ignored(loss, labels, num_slots)
         _check_extreme(loss, labels, num_slots)
@@ -45,7 +52,7 @@ def check_loss(cfg: dict) -> None:
 
 def _check_form(loss: BaseStageLoss, labels: list[Tensor], num_slots: int) -> None:
     output = _output(_random_logits(len(labels), num_slots))
-    values = loss.per_image(output, StageTarget(labels, num_slots)).detach()
+    values = loss.per_image_of(_stages(loss, output, labels, num_slots), StageTarget(labels, num_slots)).detach()
     require(
         tuple(values.shape) == (len(labels),) and bool(values.isfinite().all()),
         loss,
@@ -92,6 +99,25 @@ def _check_quality_order(loss: BaseStageLoss, label: Tensor, num_slots: int, ind
         f'order of the predicted quality, image {index} of {num_slots} slot(s)',
         f'{right:.6g} for IoU 1 and {wrong:.6g} for IoU 0 predicted on a perfect mask',
         'the right prediction to cost less than the wrong one',
+    )
+
+
+def _check_change_order(loss: BaseStageLoss, label: Tensor, num_slots: int, index: int) -> None:
+    good = _perfect_logits(label, num_slots)
+    worse = good.clone()
+    worse[..., : SIZE[0] // 3, :] *= -1
+    changes = {'none': (good, good), 'a good mask': (good, -good), 'a worse mask': (worse, -worse)}
+    target = StageTarget([label], num_slots)
+    costs = {
+        name: float(loss(Stages(_output(coarse), None, _output(refined)), target))
+        for name, (coarse, refined) in changes.items()
+    }
+    require(
+        costs['none'] == 0 and costs['a good mask'] > costs['a worse mask'] >= 0,
+        loss,
+        f'order of the changes, image {index} of {num_slots} slot(s)',
+        {name: f'{cost:.8g}' for name, cost in costs.items()},
+        '0 for no change, and more for a good mask inverted than for a worse one inverted',
     )
 
 
@@ -181,8 +207,20 @@ def _output(logits: Tensor, quality: float = 0.3, requires_grad: bool = False) -
     )
 
 
+def _compares(loss: BaseStageLoss) -> bool:
+    return type(loss).per_image_of is not BaseStageLoss.per_image_of
+
+
+def _stages(loss: BaseStageLoss, output: SegOutput, labels: list[Tensor], num_slots: int) -> Stages:
+    """The stage that is judged; a loss that compares gets a perfect other one."""
+    if not _compares(loss):
+        return Stages(output, None, output)
+    perfect = _output(torch.cat([_perfect_logits(label, num_slots) for label in labels]))
+    return Stages(output, None, perfect) if loss.stage == 'coarse' else Stages(perfect, None, output)
+
+
 def _value(loss: BaseStageLoss, output: SegOutput, labels: list[Tensor], num_slots: int) -> Tensor:
-    return loss(Stages(output, None, output), StageTarget(labels, num_slots))
+    return loss(_stages(loss, output, labels, num_slots), StageTarget(labels, num_slots))
 
 
 def _gradients(loss: BaseStageLoss, output: SegOutput, labels: list[Tensor], num_slots: int) -> list[Tensor | None]:

@@ -14,17 +14,19 @@ from .toy_masks import degenerate_logits, ellipse_logits, random_images
 BATCHES = ((1, 1), (3, 1), (2, 4))
 ROUNDING = 1e-4
 RESIZE_TOLERANCE = 0.01
+TRAINING_DRAWS = 4
 BACKGROUND = 0.01
 
 
 def check_prompt_generator(cfg: dict) -> None:
     """Hold a prompt generator to the contract of `BasePromptGenerator`.
 
-    Declared kinds are produced; shapes fit N images and K slots; coordinates lie in [0, 1]; gradient reaches the coarse
-    logits exactly if ``differentiable``; image i does not influence image j; a horizontal flip mirrors x; doubling the
-    size leaves the coordinates; an empty, a full and a one-pixel mask give finite prompts and gradients, and the empty
-    one is not valid; a background probability of 0.01 moves nothing by more than ``background_bound``; half precision
-    gives finite prompts.
+    Declared kinds are produced, in training at least one of them; shapes fit N images and K slots; coordinates lie in
+    [0, 1]; every weight of its own gets a gradient in every training step. In evaluation: the same prompts twice;
+    gradient reaches the coarse logits exactly if ``differentiable``; image i does not influence image j; a horizontal
+    flip mirrors x; doubling the size leaves the coordinates; an empty, a full and a one-pixel mask give finite prompts
+    and gradients, and the empty one is not valid; a background probability of 0.01 moves nothing by more than
+    ``background_bound``; half precision gives finite prompts.
 
     Args:
         cfg (dict): Config of the generator; its ``type`` may be a class.
@@ -33,10 +35,18 @@ def check_prompt_generator(cfg: dict) -> None:
         ContractError: At the first promise that is not kept.
     """
     generator = PROMPT_GENERATORS.build(cfg)
-    for training in (True, False):
-        generator.train(training)
-        for num_images, num_slots in BATCHES:
-            _check_form(generator, num_images, num_slots)
+    generator.train()
+    # A generator may draw at random in training: the check looks at several draws, and leaves the state as it was.
+    with torch.random.fork_rng(devices=[]):
+        for seed in range(TRAINING_DRAWS):
+            torch.manual_seed(seed)
+            for num_images, num_slots in BATCHES:
+                _check_form(generator, num_images, num_slots)
+            _check_parameters(generator)
+    generator.eval()
+    for num_images, num_slots in BATCHES:
+        _check_form(generator, num_images, num_slots)
+    _check_deterministic(generator)
     _check_gradient(generator)
     _check_independence(generator)
     _check_flip(generator)
@@ -49,12 +59,16 @@ def check_prompt_generator(cfg: dict) -> None:
 
 def _check_form(generator: BasePromptGenerator, num_images: int, num_slots: int) -> None:
     prompts = _run(generator, ellipse_logits(num_images, num_slots))
+    if generator.training:
+        kept, expectation = bool(prompts.kinds) and prompts.kinds <= generator.produces, 'in training some or all of'
+    else:
+        kept, expectation = prompts.kinds == generator.produces, 'exactly'
     require(
-        prompts.kinds == generator.produces,
+        kept,
         generator,
         'declared kinds',
         sorted(prompts.kinds),
-        f'exactly what `produces` declares: {sorted(generator.produces)}',
+        f'{expectation} what `produces` declares: {sorted(generator.produces)}',
     )
     shape = (num_images, num_slots)
     for kind in (*sorted(prompts.kinds), 'valid'):
@@ -111,8 +125,32 @@ def _check_values(generator: BasePromptGenerator, prompts: Prompts, case: str) -
         )
 
 
+def _check_parameters(generator: BasePromptGenerator) -> None:
+    trainable = {name: weight for name, weight in generator.named_parameters() if weight.requires_grad}
+    if not trainable:
+        return
+    signal = _signal(_run(generator, ellipse_logits(2, 1)))
+    gradients = (
+        torch.autograd.grad(signal, list(trainable.values()), allow_unused=True)
+        if signal.requires_grad
+        else [None] * len(trainable)
+    )
+    missing = [name for name, gradient in zip(trainable, gradients) if gradient is None]
+    require(
+        not missing,
+        generator,
+        'every trainable parameter gets a gradient',
+        f'none for {missing} in a training step',
+        'a gradient, be it 0, in every step: distributed training waits for it',
+    )
+
+
+def _check_deterministic(generator: BasePromptGenerator) -> None:
+    first, second = (_run(generator, ellipse_logits(2, 2)) for _ in range(2))
+    _require_still(generator, 'evaluation is deterministic', first, second, 0.0, 'the same prompts twice')
+
+
 def _check_gradient(generator: BasePromptGenerator) -> None:
-    generator.eval()
     logits = ellipse_logits(2, 2, inside=2.0).requires_grad_()
     signal = _signal(_run(generator, logits))
     if not generator.differentiable:

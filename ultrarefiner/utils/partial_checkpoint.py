@@ -17,13 +17,13 @@ def frozen_names(model: nn.Module) -> list[str]:
     These are the parameters without gradient, and the buffers in modules that `freeze` froze. A buffer elsewhere may
     change although its module has no gradient (the statistics of a batch normalisation), so it is not among them.
     """
-    names = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
-    entries = model.state_dict().keys()
-    for prefix, part in model.named_modules():
-        if getattr(part, 'is_frozen', False):
-            buffers = (f'{prefix}.{name}' if prefix else name for name, _ in part.named_buffers())
-            names.extend(name for name in buffers if name in entries)
-    return list(dict.fromkeys(names))
+    still = {id(buffer) for part in model.modules() if getattr(part, 'is_frozen', False) for buffer in part.buffers()}
+    # The state dict's own names: a module may give its weights others than `named_parameters` does.
+    return [
+        name
+        for name, value in model.state_dict(keep_vars=True).items()
+        if id(value) in still or (isinstance(value, nn.Parameter) and not value.requires_grad)
+    ]
 
 
 def fingerprints(state: dict[str, Tensor], names: Iterable[str]) -> dict[str, str]:

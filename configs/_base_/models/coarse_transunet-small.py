@@ -1,5 +1,6 @@
 # TransUNet for two CPU cores: every part of the full network, at 96 pixels, with 1.6 million parameters.
 coarse = dict(
+    name='transunet',
     type='EncoderDecoder',
     backbone=dict(
         type='TransUNetBackbone',

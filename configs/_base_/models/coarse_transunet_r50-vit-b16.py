@@ -1,5 +1,6 @@
 # TransUNet R50-ViT-B/16 at 224 pixels, two classes (background and lesion): 105,276,066 parameters.
 coarse = dict(
+    name='transunet',
     type='EncoderDecoder',
     backbone=dict(
         type='TransUNetBackbone',

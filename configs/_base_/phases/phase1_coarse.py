@@ -1,6 +1,6 @@
-# Phase 1: the coarse network alone, on one fold of one dataset.
+# Phase 1: the coarse network alone, on one fold of one dataset. {coarse_name} is the name in model.coarse.
 phase = 'coarse'
-work_dir = '{out_dir}/checkpoints/transunet/{dataset}/fold_{fold}'
+work_dir = '{out_dir}/checkpoints/{coarse_name}/{dataset}/fold_{fold}'
 
 losses = [
     dict(type='StageCrossEntropy', stage='coarse', loss_weight=0.5),
@@ -45,6 +45,8 @@ test_dataloader = dict(
     dataset=dict(type='ConvertedDataset', data_root='{data_dir}/{dataset}', subset='test', pipeline=test_pipeline),
 )
 val_evaluator = dict(type='RefinementMetric', stages=('coarse',))
-test_evaluator = dict(type='RefinementMetric', stages=('coarse',))
+test_evaluator = dict(
+    type='RefinementMetric', stages=('coarse',), boundary_metrics=('HD95', 'ASSD', 'NSD', 'BoundaryIoU')
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -58,5 +58,5 @@ val_cfg = dict(type='ValLoop')
 # There are out-of-fold predictions of training images only, so the test set of phase 2 is its validation fold. The pair
 # of phases 1 and 2 is tested on the held-out images with the config of phase 3.
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator
+test_evaluator = dict(type='RefinementMetric', boundary_metrics=('HD95', 'ASSD', 'NSD', 'BoundaryIoU'))
 test_cfg = dict(type='TestLoop')

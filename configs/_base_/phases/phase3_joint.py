@@ -3,7 +3,7 @@
 phase = 'joint'
 work_dir = '{out_dir}/checkpoints/ultrarefiner/{dataset}/fold_{fold}'
 init_from = dict(
-    coarse='{out_dir}/checkpoints/transunet/{dataset}/fold_{fold}/best.pth',
+    coarse='{out_dir}/checkpoints/{coarse_name}/{dataset}/fold_{fold}/best.pth',
     refiner='{out_dir}/checkpoints/sam_finetuned/fold_{fold}/best.pth',
 )
 
@@ -53,6 +53,6 @@ test_dataloader = dict(
     dataset=dict(type='ConvertedDataset', data_root='{data_dir}/{dataset}', subset='test', pipeline=test_pipeline),
 )
 val_evaluator = dict(type='RefinementMetric')
-test_evaluator = dict(type='RefinementMetric')
+test_evaluator = dict(type='RefinementMetric', boundary_metrics=('HD95', 'ASSD', 'NSD', 'BoundaryIoU'))
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -60,7 +60,7 @@ def test_config_fragments_set_one_variable(name, parameters):
     config = Config.fromfile(CONFIGS / f'{name}.py')
     assert list(config.keys()) == ['coarse']
     with DefaultScope.overwrite_default_scope('ultrarefiner'), torch.device('meta'):
-        model = MODELS.build(copy.deepcopy(config.coarse))
+        model = MODELS.build({key: value for key, value in copy.deepcopy(config.coarse).items() if key != 'name'})
         size = config.coarse.backbone.img_size
         assert model(torch.empty(2, 1, *size), mode='tensor').shape == (2, 2, *size)
     assert count(model) == parameters

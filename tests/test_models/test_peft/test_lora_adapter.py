@@ -2,25 +2,10 @@
 
 import pytest
 import torch
-from segment_anything.modeling import ImageEncoderViT
+from encoders import IMAGE, encoder
 
 from ultrarefiner.models.peft import LoRAAdapter
 from ultrarefiner.registry import ADAPTERS
-
-
-def encoder():
-    torch.manual_seed(0)
-    return ImageEncoderViT(
-        img_size=32,
-        patch_size=8,
-        embed_dim=16,
-        depth=2,
-        num_heads=2,
-        out_chans=8,
-        use_rel_pos=True,
-        window_size=2,
-        global_attn_indexes=(1,),
-    ).eval()
 
 
 def train_a_little(module):
@@ -28,9 +13,6 @@ def train_a_little(module):
     for name, parameter in module.named_parameters():
         if parameter.requires_grad and 'lora_B' in name:
             torch.nn.init.normal_(parameter)
-
-
-IMAGE = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 def test_only_the_adapter_trains_and_the_outputs_start_as_they_were():

@@ -22,6 +22,26 @@ def rectangle(size, x0, y0, x1, y1):
     return mask
 
 
+def ring():
+    """A ring (64, 64) with its hole at the centre of the image."""
+    return ellipse((64, 64), (0.5, 0.5), (0.4, 0.4)) * (1 - ellipse((64, 64), (0.5, 0.5), (0.25, 0.25)))
+
+
+def crescent():
+    """A crescent (64, 64), open to the right; its centroid lies in the opening."""
+    return ellipse((64, 64), (0.5, 0.5), (0.4, 0.4)) * (1 - ellipse((64, 64), (0.65, 0.5), (0.35, 0.35)))
+
+
+def two_lesions():
+    """Two discs (64, 64)."""
+    return ellipse((64, 64), (0.2, 0.3), (0.15, 0.15)) + ellipse((64, 64), (0.75, 0.7), (0.12, 0.12))
+
+
+def probability_at(mask, point):
+    """The value of a mask (H, W) in the pixel that holds a normalised (x, y)."""
+    return float(mask[int(point[1] * mask.shape[0]), int(point[0] * mask.shape[1])])
+
+
 def logits_of(mask, background=0.0, inside=1.0):
     """Logits (1, 1, H, W) of a coverage, over a uniform background probability."""
     probability = (mask * inside).clamp(min=background)

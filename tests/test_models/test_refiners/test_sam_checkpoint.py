@@ -51,9 +51,10 @@ def test_init_weights_reads_the_file_once(tmp_path):
     assert (trained == 7.0).all()
 
 
-def test_plain_weights_fit_an_adapted_encoder_and_give_the_same_outputs(tmp_path):
+@pytest.mark.parametrize('encoder', [LORA, dict(LORA, use_dora=True), dict(type='QKVLoRAAdapter')], ids=str)
+def test_plain_weights_fit_an_adapted_encoder_and_give_the_same_outputs(tmp_path, encoder):
     source = tiny_refiner()
-    adapted = SAMRefiner(arch=TINY, encoder=LORA)
+    adapted = SAMRefiner(arch=TINY, encoder=encoder)
     adapted.load_checkpoint(save(tmp_path, source.state_dict()))
     torch.testing.assert_close(outputs(adapted), outputs(source))
 
@@ -144,3 +145,15 @@ def test_position_embeddings_are_interpolated_to_another_image_size(tmp_path):
     stretched = F.interpolate(old.blocks[1].attn.rel_pos_h.T[None], 23, mode='linear')[0].T
     torch.testing.assert_close(new.blocks[1].attn.rel_pos_h, stretched)
     assert torch.equal(new.blocks[0].attn.rel_pos_h, old.blocks[0].attn.rel_pos_h)
+
+
+@pytest.mark.parametrize('encoder', ['frozen', LORA, dict(LORA, use_dora=True)], ids=str)
+def test_a_plain_state_dict_is_segment_anythings_and_gives_the_same_outputs(encoder):
+    source = tiny_refiner(encoder=encoder)  # its adapter has random weights
+    before = outputs(source)
+    plain = SAMRefiner(arch=TINY).eval()
+    state = source.plain_state_dict()
+    plain.load_state_dict(state)  # every name is segment_anything's, and none is missing
+    original_sam(plain)
+    torch.testing.assert_close(outputs(plain), before, atol=1e-4, rtol=1e-4)
+    assert torch.equal(outputs(source), before)

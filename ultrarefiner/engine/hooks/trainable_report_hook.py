@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -43,7 +44,7 @@ def parameter_table(model: nn.Module) -> str:
     table.add_column('Part', footer='all')
     for title, footer in zip(('Parameters', 'Trainable', '%'), _cells(own, trainable)):
         table.add_column(title, footer=footer, justify='right')
-    for name, part in _parts(model).items():
+    for name, part in _parts(model):
         parameters = list(part.parameters())
         if parameters:
             table.add_row(name, *_cells(parameters, [p for p in parameters if p.requires_grad]))
@@ -52,13 +53,13 @@ def parameter_table(model: nn.Module) -> str:
     return text.getvalue().rstrip()
 
 
-def _parts(model: nn.Module) -> dict[str, nn.Module]:
-    """The children of the model, with the refiner replaced by its own children."""
-    parts = dict(model.named_children())
-    refiner = parts.pop('refiner', None)
-    if refiner is not None:
-        parts.update({f'refiner.{name}': child for name, child in refiner.named_children()})
-    return parts
+def _parts(model: nn.Module, prefix: str = '') -> Iterator[tuple[str, nn.Module]]:
+    """The children of the model, with each refiner replaced by its own children, also where a refiner holds another."""
+    for name, child in model.named_children():
+        if name == 'refiner':
+            yield from _parts(child, f'{prefix}refiner.')
+        else:
+            yield f'{prefix}{name}', child
 
 
 def _cells(parameters: list[nn.Parameter], trainable: list[nn.Parameter]) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from ...interfaces import BasePromptGenerator
 from ...registry import PROMPT_GENERATORS
 from ...structures import Prompts, SegOutput
 from .moments import mean_and_std
-from .validity import boxes_or_full, check_power, check_threshold, soft_mask, weights_or_uniform
+from .validity import boxes_or_full, check_floor, check_power, check_threshold, soft_mask, weights_or_uniform
 
 
 @PROMPT_GENERATORS.register_module()
@@ -53,10 +53,8 @@ class MomentBox(BasePromptGenerator):
         self.power = check_power(self, power)
         if not k > 0:
             raise ValueError(f'MomentBox: k is {k}, expected a positive number of standard deviations')
-        if not 0 <= floor < threshold:
-            raise ValueError(f'MomentBox: floor is {floor}, expected a probability in [0, threshold={threshold})')
         self.k = k
-        self.floor = floor
+        self.floor = check_floor(self, floor, threshold)
 
     def forward(self, coarse: SegOutput, images: list[Tensor]) -> Prompts:
         """Make one box a slot; the whole image where there is nothing to refine."""

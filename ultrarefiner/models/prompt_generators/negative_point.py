@@ -6,6 +6,7 @@ from ...interfaces import BasePromptGenerator
 from ...registry import PROMPT_GENERATORS
 from ...structures import Prompts, SegOutput
 from ...utils.pixel_centres import pixel_centres
+from .box_generator import build_box_generator
 from .moments import centroid
 from .validity import check_threshold, soft_mask, weights_or_uniform
 
@@ -30,7 +31,7 @@ class NegativePoint(BasePromptGenerator):
         init_cfg (dict, optional): mmengine's.
 
     Raises:
-        ValueError: If ``box`` makes no boxes, or ``softness`` or ``threshold`` is out of range.
+        ValueError: If ``box`` does not make boxes alone, or ``softness`` or ``threshold`` is out of range.
     """
 
     produces = frozenset({'points'})
@@ -45,12 +46,7 @@ class NegativePoint(BasePromptGenerator):
         super().__init__(init_cfg)
         if not softness > 0:
             raise ValueError(f'NegativePoint: softness is {softness}, expected a positive fraction of the image')
-        self.box = PROMPT_GENERATORS.build(box or dict(type='MomentBox'))
-        if 'boxes' not in self.box.produces:
-            raise ValueError(
-                f'NegativePoint: box is a {type(self.box).__name__}, which produces {sorted(self.box.produces)}; '
-                'expected a generator of boxes, such as MomentBox'
-            )
+        self.box = build_box_generator(self, 'box', box or dict(type='MomentBox'))
         self.softness = softness
         self.threshold = check_threshold(self, threshold)
 

@@ -16,8 +16,9 @@ class SoftArgmaxPoint(BasePromptGenerator):
 
     With ``power=1`` it is the method's soft-argmax (section 2.1). A background probability pulls that point towards
     the centre of the image, the more the smaller the object: with p = 0.01 everywhere outside, an object of 1 % of the
-    image is pulled half of the way, and with ``power=2`` 1 % of it. The centroid of a crescent, a ring or two
-    lesions can lie outside of them; the point of `DistanceCentrePoint` cannot.
+    image is pulled half of the way, and with ``power=2`` 1 % of it. ``background_bound`` follows from the power: 0.08
+    at 1, 0.001 at 2. The centroid of a crescent, a ring or two lesions can lie outside of them; the point of
+    `DistanceCentrePoint` cannot.
 
     Args:
         power (float): At least 1. Defaults to 1.0.
@@ -34,6 +35,9 @@ class SoftArgmaxPoint(BasePromptGenerator):
         super().__init__(init_cfg)
         self.power = check_power(self, power)
         self.threshold = check_threshold(self, threshold)
+        # An object of 5 % of the image against 19 times its area of background, half an image away from its centre.
+        pull = 19 * 0.01**power
+        self.background_bound = 0.5 * pull / (1 + pull)
 
     def forward(self, coarse: SegOutput, images: list[Tensor]) -> Prompts:
         """Make one point a slot; (0.5, 0.5) where there is nothing to refine."""

@@ -6,7 +6,8 @@ from torch import Tensor
 from ...interfaces import BasePromptGenerator
 from ...registry import PROMPT_GENERATORS
 from ...structures import Prompts, SegOutput
-from .validity import boxes_or_full, check_threshold, soft_mask, weights_or_uniform
+from .projections import soft_quantile
+from .validity import boxes_or_full, check_floor, check_threshold, soft_mask, weights_or_uniform
 
 
 @PROMPT_GENERATORS.register_module()
@@ -39,10 +40,8 @@ class SoftQuantileBox(BasePromptGenerator):
         self.threshold = check_threshold(self, threshold)
         if not 0 < quantile < 0.5:
             raise ValueError(f'SoftQuantileBox: quantile is {quantile}, expected a fraction strictly between 0 and 0.5')
-        if not 0 <= floor < threshold:
-            raise ValueError(f'SoftQuantileBox: floor is {floor}, expected a probability in [0, threshold={threshold})')
         self.quantile = quantile
-        self.floor = floor
+        self.floor = check_floor(self, floor, threshold)
 
     def forward(self, coarse: SegOutput, images: list[Tensor]) -> Prompts:
         """Make one box a slot; the whole image where there is nothing to refine."""
@@ -57,17 +56,4 @@ class SoftQuantileBox(BasePromptGenerator):
 
         The upper one is the lower one of the mirrored profile, so that a flip of the image mirrors the box exactly.
         """
-        return self._lower(profile), 1 - self._lower(profile.flip(-1))
-
-    def _lower(self, profile: Tensor) -> Tensor:
-        length = profile.shape[-1]
-        share = profile / profile.sum(dim=-1, keepdim=True)
-        cumulated = share.cumsum(dim=-1)
-        level = share.new_full((*share.shape[:-1], 1), self.quantile)
-        # The first pixel up to whose end the cumulated weight reaches the level.
-        index = torch.searchsorted(cumulated.detach().contiguous(), level).clamp(max=length - 1)
-        own = share.gather(-1, index)
-        before = cumulated.gather(-1, index) - own
-        # A crossing in a nearly empty pixel would have an unbounded gradient; the value stays within the pixel.
-        fraction = ((self.quantile - before) / own.clamp(min=1e-6)).clamp(0, 1)
-        return ((index + fraction) / length)[..., 0]
+        return soft_quantile(profile, self.quantile), 1 - soft_quantile(profile.flip(-1), self.quantile)

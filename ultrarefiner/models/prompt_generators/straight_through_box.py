@@ -5,6 +5,7 @@ from torch import Tensor
 from ...interfaces import BasePromptGenerator
 from ...registry import PROMPT_GENERATORS
 from ...structures import Prompts, SegOutput
+from .box_generator import build_box_generator
 from .threshold_box import ThresholdBox
 
 
@@ -18,7 +19,7 @@ class StraightThroughBox(BasePromptGenerator):
         init_cfg (dict, optional): mmengine's.
 
     Raises:
-        ValueError: If ``soft`` makes no boxes or is not differentiable.
+        ValueError: If ``soft`` does not make boxes alone, or is not differentiable.
     """
 
     produces = frozenset({'boxes'})
@@ -27,11 +28,10 @@ class StraightThroughBox(BasePromptGenerator):
     def __init__(self, soft: dict | None = None, threshold: float = 0.5, init_cfg: dict | None = None):
         super().__init__(init_cfg)
         self.hard = ThresholdBox(threshold)
-        self.soft = PROMPT_GENERATORS.build(soft or dict(type='MomentBox'))
-        if 'boxes' not in self.soft.produces or not self.soft.differentiable:
+        self.soft = build_box_generator(self, 'soft', soft or dict(type='MomentBox'))
+        if not self.soft.differentiable:
             raise ValueError(
-                f'StraightThroughBox: soft is a {type(self.soft).__name__}, which produces '
-                f'{sorted(self.soft.produces)} with differentiable={self.soft.differentiable}; expected a '
+                f'StraightThroughBox: soft is a {type(self.soft).__name__}, which has no gradient; expected a '
                 'differentiable generator of boxes, such as MomentBox'
             )
 

@@ -63,3 +63,16 @@ def check_power(owner: object, power: float) -> float:
             'infinite)'
         )
     return power
+
+
+def check_floor(owner: object, floor: float, threshold: float) -> float:
+    """Return the probability below which a pixel has no weight.
+
+    Raises:
+        ValueError: If it is not in [0, threshold).
+    """
+    if not 0 <= floor < threshold:
+        raise ValueError(
+            f'{type(owner).__name__}: floor is {floor}, expected a probability in [0, threshold={threshold})'
+        )
+    return floor

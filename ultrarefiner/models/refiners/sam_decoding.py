@@ -6,10 +6,15 @@ each become B x B; here each slot has its own image features instead. The weight
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from segment_anything.modeling import MaskDecoder
 from torch import Tensor
+
+from ...interfaces import BaseCandidateSelection
+from ...structures import SegOutput
 
 
 def predict_candidates(
@@ -63,3 +68,35 @@ def to_image_size(low_res: Tensor, content: Tensor, input_size: tuple[int, int],
         cut = enlarged[..., :height, :width]
         images.append(F.interpolate(cut, tuple(size), mode='bilinear', align_corners=False))
     return torch.cat(images)
+
+
+def select_candidate(
+    selection: BaseCandidateSelection,
+    low_res: Tensor,
+    quality: Tensor,
+    crop: Callable[[Tensor], Tensor],
+    enlarge: Callable[[Tensor], Tensor],
+) -> SegOutput:
+    """Make one mask of each slot's candidates, and bring all of them to the image.
+
+    Args:
+        selection (BaseCandidateSelection): Judges the candidates over the image, and selects among the low-res logits.
+        low_res (Tensor): (N, K, M, h, w) logits over the padded input.
+        quality (Tensor): (N, K, M) predicted IoU.
+        crop (Callable[[Tensor], Tensor]): Resamples (N, A, h, w) so that they cover the image, at the same size.
+        enlarge (Callable[[Tensor], Tensor]): Brings (N, K, h, w) to the image at the size wanted, (N, K, H, W).
+
+    Returns:
+        SegOutput: ``logits`` (N, K, H, W), ``quality`` (N, K), ``candidates`` (N, K, M, h, w) over the whole image and
+        ``candidate_quality`` (N, K, M).
+    """
+    per_slot = quality.shape[:2]
+    candidates = crop(low_res.flatten(1, 2)).unflatten(1, (per_slot[1], -1))
+    judged = selection.judge(candidates, quality)
+    mask, mask_quality = selection(low_res.flatten(0, 1), judged.flatten(0, 1))
+    return SegOutput(
+        logits=enlarge(mask.unflatten(0, per_slot)),
+        quality=mask_quality.unflatten(0, per_slot),
+        candidates=candidates,
+        candidate_quality=quality,
+    )

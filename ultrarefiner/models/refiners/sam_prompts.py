@@ -9,9 +9,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from segment_anything.modeling import PromptEncoder
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...structures import Prompts
+from ...structures.prompts import KINDS
 from ...utils.pixel_centres import pixel_centres
 
 # What a mask prompt says about the padding: certain background, on the method's scale of -10 to 10.
@@ -44,6 +45,22 @@ def embed_prompts(encoder: PromptEncoder, prompts: Prompts, content: Tensor, slo
         sparse, dense = encoder(points, boxes, masks)
     count = content.shape[0] * slots
     return sparse.expand(count, -1, -1), dense.expand(count, -1, -1, -1)
+
+
+def nothing_from_absent(encoder: nn.Module, prompts: Prompts) -> Tensor | float:
+    """Zero, made of the weights of the prompt kinds that this batch lacks although they train.
+
+    A generator that leaves out a kind now and then would else stall distributed training, which waits for every weight
+    in every step.
+
+    Args:
+        encoder (nn.Module): The prompt encoder.
+        prompts (Prompts): The prompts of the batch.
+    """
+    if not torch.is_grad_enabled() or prompts.kinds == frozenset(KINDS):
+        return 0.0
+    weights = [weight for weight in encoder.parameters() if weight.requires_grad]
+    return 0.0 * sum(weight.sum() for weight in weights) if weights else 0.0
 
 
 def embed_positions(encoder: PromptEncoder) -> Tensor:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ...interfaces import BaseRefiner
-from ...registry import ADAPTERS, CANDIDATE_SELECTIONS, REFINERS
-from ...structures import MEDSAM_PROFILE, SAM_PROFILE, ImageEmbedding, InputProfile, Prompts, SegOutput
+from ...registry import CANDIDATE_SELECTIONS, REFINERS
+from ...structures import ImageEmbedding, Prompts, SegOutput
 from ...structures.prompts import KINDS
 from ...utils.checkpoint import check_input_profiles
 from ...utils.freeze import freeze, is_trainable
+from .encoder_mode import set_encoder_mode
 from .sam_architecture import SAMArchitecture
 from .sam_checkpoint import PARTS, fit, read_sam
-from .sam_decoding import predict_candidates, to_image_size
-from .sam_prompts import crop_masks, embed_positions, embed_prompts
-
-PROFILES = dict(sam=SAM_PROFILE, medsam=MEDSAM_PROFILE)
+from .sam_decoding import predict_candidates, select_candidate, to_image_size
+from .sam_profiles import sam_profile
+from .sam_prompts import crop_masks, embed_positions, embed_prompts, nothing_from_absent
 
 
 @REFINERS.register_module()
@@ -61,21 +61,11 @@ class SAMRefiner(BaseRefiner):
     ):
         super().__init__(init_cfg)
         self.architecture = SAMArchitecture.from_config(arch)
-        self.input_profile = _profile(input_profile, self.architecture.image_size)
+        self.input_profile = sam_profile(input_profile, self.architecture.image_size, type(self).__name__)
         self.checkpoint = checkpoint
         self.image_encoder, self.prompt_encoder, self.mask_decoder = self.architecture.build()
         self.selection = CANDIDATE_SELECTIONS.build(selection or dict(type='ArgmaxSelection'))
-        self.adapter = None
-        if encoder == 'frozen':
-            freeze(self.image_encoder)
-        elif isinstance(encoder, dict):
-            self.adapter = ADAPTERS.build(encoder)
-            self.adapter.inject(self.image_encoder)
-        elif encoder != 'trained':
-            raise ValueError(
-                f"SAMRefiner: encoder is {encoder!r}, expected 'frozen', 'trained' or the config of an adapter, such "
-                "as dict(type='LoRAAdapter', r=4)"
-            )
+        self.adapter = set_encoder_mode(self.image_encoder, encoder, type(self).__name__)
 
     def encode_image(self, images: list[Tensor]) -> ImageEmbedding:
         """See the images; without an autograd graph when nothing in the encoder takes gradient.
@@ -109,21 +99,15 @@ class SAMRefiner(BaseRefiner):
         sparse, dense = embed_prompts(self.prompt_encoder, prompts, content, slots)
         features = embedding.features.repeat_interleave(slots, dim=0)
         position = embed_positions(self.prompt_encoder)
-        sparse = sparse + self._nothing_from_absent(prompts)
+        sparse = sparse + nothing_from_absent(self.prompt_encoder, prompts)
         single_mask = self.selection.reads_single_mask
         low_res, quality = predict_candidates(self.mask_decoder, features, position, sparse, dense, single_mask)
-
-        per_slot = (-1, slots)
-        candidates = low_res.unflatten(0, per_slot)
-        candidates = crop_masks(candidates.flatten(1, 2), content, self.prompt_encoder).unflatten(1, (slots, -1))
-        judged = self.selection.judge(candidates, quality.unflatten(0, per_slot))
-        mask, mask_quality = self.selection(low_res, judged.flatten(0, 1))
-        input_size = self.prompt_encoder.input_image_size
-        return SegOutput(
-            logits=to_image_size(mask.unflatten(0, per_slot), content, input_size, size),
-            quality=mask_quality.unflatten(0, per_slot),
-            candidates=candidates,
-            candidate_quality=quality.unflatten(0, per_slot),
+        return select_candidate(
+            self.selection,
+            low_res.unflatten(0, (-1, slots)),
+            quality.unflatten(0, (-1, slots)),
+            crop=lambda masks: crop_masks(masks, content, self.prompt_encoder),
+            enlarge=lambda masks: to_image_size(masks, content, self.prompt_encoder.input_image_size, size),
         )
 
     def freeze_unused(self, kinds: frozenset, quality_used: bool) -> None:
@@ -145,17 +129,6 @@ class SAMRefiner(BaseRefiner):
         unused += [] if quality_used or self.selection.reads_quality else [mask_decoder.iou_prediction_head]
         for module in unused:
             freeze(module)
-
-    def _nothing_from_absent(self, prompts: Prompts) -> Tensor | float:
-        """Zero, made of the weights of the prompt kinds that this batch lacks although they train.
-
-        A generator that leaves out a kind now and then would else stall distributed training, which waits for every
-        weight in every step.
-        """
-        if not torch.is_grad_enabled() or prompts.kinds == self.accepts:
-            return 0.0
-        weights = [weight for weight in self.prompt_encoder.parameters() if weight.requires_grad]
-        return 0.0 * sum(weight.sum() for weight in weights) if weights else 0.0
 
     def init_weights(self) -> None:
         """Read the checkpoint; the Runner calls it before training."""
@@ -182,21 +155,15 @@ class SAMRefiner(BaseRefiner):
         check_input_profiles(checkpoint, dict(refiner=self.input_profile.as_dict()), str(path))
         own = {name: value for name, value in self.state_dict().items() if name.startswith(PARTS)}
         plain_key = str if self.adapter is None else self.adapter.plain_key
-        self.load_state_dict(fit(state, frozen, own, plain_key, path), strict=False)
+        fitting = fit(state, frozen, own, plain_key, path)
+        self.load_state_dict(fitting, strict=False)
+        if self.adapter is not None and all(plain_key(name) is not None for name in fitting):
+            self.adapter.restart(self.image_encoder)
 
-
-def _profile(config: str | dict, image_size: int) -> InputProfile:
-    if isinstance(config, str):
-        if config not in PROFILES:
-            raise ValueError(
-                f'SAMRefiner: input_profile is {config!r}, expected one of {sorted(PROFILES)} or the values of an '
-                'InputProfile'
-            )
-        return replace(PROFILES[config], size=(image_size, image_size))
-    profile = InputProfile(**config)
-    if profile.size != (image_size, image_size) or profile.grey:
-        raise ValueError(
-            f'SAMRefiner: input_profile has size {profile.size} and grey={profile.grey}, but the architecture takes '
-            f'RGB images of {image_size} x {image_size} pixels; change one of them'
-        )
-    return profile
+    def plain_state_dict(self) -> dict[str, Tensor]:
+        """The weights by the names of the published files, with an adapter merged into them; the refiner stays."""
+        plain = self
+        if self.adapter is not None:
+            plain = copy.deepcopy(self)
+            self.adapter.merge(plain.image_encoder)
+        return {name: value for name, value in plain.state_dict().items() if name.startswith(PARTS)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
@@ -16,6 +15,7 @@ from ...utils.checkpoint import check_input_profiles, load_strictly, read_checkp
 from ...utils.freeze import freeze, keep_frozen_in_eval
 from ...utils.one_vs_rest import one_vs_rest
 from ...utils.partial_checkpoint import PARTIAL_KEY, check_base
+from ...utils.resize_logits import resize_logits
 from ...utils.scale_gradient import scale_gradient
 
 
@@ -127,33 +127,30 @@ class CoarseToFine(BaseSegmentor):
         if self.refiner is None:
             return Stages(coarse)
         self._tell_truth(data_samples)
-        objects, prompts = self.make_prompts(coarse, images)
+        objects = self.split_objects(coarse)
+        prompts = self.prompt_generator(objects, images)
         refined = self.refine(self.refiner.encode_image(images), objects, prompts, size)
         return Stages(coarse, prompts, refined)
 
-    def make_prompts(self, coarse: SegOutput, images: list[Tensor]) -> tuple[SegOutput, Prompts]:
-        """What is refined, and the prompts for it.
+    def split_objects(self, coarse: SegOutput) -> SegOutput:
+        """What is refined: the coarse result with its gradient scaled and, with a splitter, one slot an object.
 
         Args:
             coarse (SegOutput): Logits (N, K, h, w).
-            images (list[Tensor]): N images (3, H_i, W_i), RGB, uint8, at their original sizes.
 
         Returns:
-            tuple[SegOutput, Prompts]: The coarse result with the gradient scaled and, with an object splitter, one slot
-            an object, (N, K * C, h, w); and prompts for the same slots.
+            SegOutput: Logits (N, K, h, w), or (N, K * C, h, w) with an object splitter.
         """
         objects = coarse._replace(logits=scale_gradient(coarse.logits, self.coarse_gradient_scale))
-        if self.object_splitter is not None:
-            objects = self.object_splitter.split(objects)
-        return objects, self.prompt_generator(objects, images)
+        return objects if self.object_splitter is None else self.object_splitter.split(objects)
 
     def refine(self, embedding: ImageEmbedding, objects: SegOutput, prompts: Prompts, size: tuple) -> SegOutput:
         """The refiner's result, with the coarse one where there was nothing to refine.
 
         Args:
             embedding (ImageEmbedding): From the refiner's ``encode_image``.
-            objects (SegOutput): From `make_prompts`.
-            prompts (Prompts): From `make_prompts`.
+            objects (SegOutput): From `split_objects`.
+            prompts (Prompts): Made from them.
             size (tuple[int, int]): (H, W) in pixels of the refined logits.
 
         Returns:
@@ -166,10 +163,11 @@ class CoarseToFine(BaseSegmentor):
     def run_coarse(self, images: list[Tensor], data_samples: list | None = None) -> SegOutput:
         """The coarse stage alone: logits (N, K, h, w) at the coarse network's input size."""
         batch, _ = self.coarse_input.prepare(images)
-        logits = self.coarse(batch, data_samples, mode='tensor')
+        # Resized before they are converted, as mmseg does in its own prediction.
+        logits = resize_logits(self.coarse(batch, data_samples, mode='tensor'), batch.shape[-2:])
         if not getattr(self.coarse, 'one_vs_rest', False):
             logits = one_vs_rest(logits)
-        return SegOutput(resize_logits(logits, batch.shape[-2:]))
+        return SegOutput(logits)
 
     def loss(self, inputs: list[Tensor], data_samples: list) -> dict[str, Tensor]:
         """The losses of the phase, one entry each: ``loss_{stage}_{class}``, and ``loss_{class}`` of a regularizer."""
@@ -195,7 +193,8 @@ class CoarseToFine(BaseSegmentor):
         data_samples = data_samples or [SegDataSample() for _ in inputs]
         coarse = self.run_coarse(inputs, data_samples)
         if self.refiner is not None:
-            objects, prompts = self.make_prompts(coarse, inputs)
+            objects = self.split_objects(coarse)
+            prompts = self.prompt_generator(objects, inputs)
             embedding = self.refiner.encode_image(inputs)
         for i, (image, sample) in enumerate(zip(inputs, data_samples)):
             size = tuple(sample.metainfo.get('ori_shape', image.shape[-2:]))[:2]
@@ -310,13 +309,6 @@ def keep_coarse_where_invalid(refined: SegOutput, coarse: SegOutput, valid: Tens
         return refined
     kept = resize_logits(coarse.logits, refined.logits.shape[-2:])
     return refined._replace(logits=torch.where(valid[..., None, None], refined.logits, kept))
-
-
-def resize_logits(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize (N, K, h, w) to (N, K, H, W), bilinear between the outer edges."""
-    if tuple(logits.shape[-2:]) == tuple(size):
-        return logits
-    return F.interpolate(logits, size=tuple(size), mode='bilinear', align_corners=False)
 
 
 def to_labels(logits: Tensor) -> Tensor:

@@ -1,0 +1,30 @@
+# SegFormer for two CPU cores: mmseg's, with half the channels of MiT-B0.
+coarse = dict(
+    name='segformer',
+    type='EncoderDecoder',
+    backbone=dict(
+        type='MixVisionTransformer',
+        in_channels=1,
+        embed_dims=16,
+        num_stages=4,
+        num_layers=(2, 2, 2, 2),
+        num_heads=(1, 2, 5, 8),
+        patch_sizes=(7, 3, 3, 3),
+        sr_ratios=(8, 4, 2, 1),
+        mlp_ratio=4,
+        qkv_bias=True,
+        drop_path_rate=0.1,
+    ),
+    decode_head=dict(
+        type='SegformerHead',
+        in_channels=(16, 32, 80, 128),
+        in_index=(0, 1, 2, 3),
+        channels=128,
+        dropout_ratio=0.1,
+        num_classes=2,
+        norm_cfg=dict(type='BN'),
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)
