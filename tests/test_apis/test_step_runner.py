@@ -82,3 +82,39 @@ def test_each_job_gets_one_of_the_users_gpus(tmp_path, monkeypatch):
 def test_jobs_and_processes_together_are_refused(tmp_path):
     with pytest.raises(ValueError, match='--jobs 2 and --processes 2'):
         StepRunner(tmp_path, tmp_path, jobs=2, processes=2)
+
+
+def run_chains(folder: Path, chains: list[list[Step]]) -> dict[int, StepFailed | None]:
+    runner = StepRunner(folder, folder / 'logs', console=Console(width=200))
+    return dict(runner.run_chains(chains))
+
+
+def test_a_failure_ends_its_own_chain_only(tmp_path):
+    chains = [
+        [
+            step('bad', tmp_path / 'bad.done', code='raise SystemExit("the reason")'),
+            step('after', tmp_path / 'after.done'),
+        ],
+        [step('good', tmp_path / 'good.done'), step('better', tmp_path / 'better.done')],
+    ]
+    ended = run_chains(tmp_path, chains)
+    assert ended[0].reason == 'the reason' and ended[1] is None
+    assert sorted(path.name for path in tmp_path.glob('*.done')) == ['better.done', 'good.done']
+
+
+def test_the_steps_of_a_chain_wait_for_each_other(tmp_path):
+    first = step('first', tmp_path / 'first.done', code='import time\ntime.sleep(0.2)')
+    second = step('second', tmp_path / 'second.done', code=f'open({str(first.output)!r})')
+    assert run_chains(tmp_path, [[first, second]]) == {0: None}
+
+
+@pytest.mark.parametrize(
+    'code, reason',
+    [
+        ('import sys\nprint("one")\nprint("two\\n")\nsys.exit(3)', 'two'),
+        ('raise SystemExit(3)', 'exit code 3'),
+        ('import os\nprint("so far so good", flush=True)\nos.kill(os.getpid(), 9)', 'killed by signal 9'),
+    ],
+)
+def test_the_reason_of_a_failure_is_the_last_line_or_the_signal(tmp_path, code, reason):
+    assert run_chains(tmp_path, [[step('bad', tmp_path / 'bad.done', code=code)]])[0].reason == reason

@@ -36,12 +36,17 @@ def save_coarse(small_parts, path):
     return str(path)
 
 
-def joint_runner(tiny_root, work_dir, model, epochs=2, hooks=(), **options):
-    """A Runner with the default hooks of the configs, two steps an epoch, without a random part."""
+def joint_runner(tiny_root, work_dir, model, epochs=2, hooks=(), validate=True, **options):
+    """A Runner with the default hooks of the configs, two steps an epoch, without a random part.
+
+    Without validation it saves no checkpoint either.
+    """
 
     def loader(subset):
+        where = dict(data_root=str(tiny_root), subset=subset, fold=0)
         return dict(
-            dataset=dict(type='ConvertedDataset', data_root=str(tiny_root), subset=subset, fold=0, pipeline=PIPELINE),
+            # Serialising collects garbage, which takes longer than the training.
+            dataset=dict(type='ConvertedDataset', pipeline=PIPELINE, serialize_data=False, **where),
             sampler=dict(type='DefaultSampler', shuffle=False),
             batch_size=2,
         )
@@ -60,7 +65,7 @@ def joint_runner(tiny_root, work_dir, model, epochs=2, hooks=(), **options):
         test_cfg=dict(),
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.1)),
         default_hooks=dict(
-            checkpoint=dict(type='CheckpointHook', save_best='refined/Dice', rule='greater'),
+            checkpoint=dict(type='CheckpointHook', interval=1, save_best='refined/Dice', rule='greater'),
             best_checkpoint=dict(type='BestCheckpointHook'),
             trainable_report=dict(type='TrainableReportHook'),
             missed_validation=dict(type='MissedValidationHook'),
@@ -70,6 +75,9 @@ def joint_runner(tiny_root, work_dir, model, epochs=2, hooks=(), **options):
         experiment_name=f'{Path(work_dir).name}_{joint_runner.count}',
         log_level='INFO',
     )
+    if not validate:
+        cfg.update(val_dataloader=None, val_evaluator=None, val_cfg=None)
+        cfg['default_hooks'] = dict(checkpoint=dict(type='CheckpointHook', interval=-1, save_last=False))
     joint_runner.count += 1  # each Runner has a message hub and a logger of its own
     # Formatting the config at every checkpoint would take most of the time.
     return Runner.from_cfg(Config({**cfg, **options}, format_python_code=False))
@@ -109,3 +117,8 @@ def state_of(module):
 def moved(before, after):
     """The names of the entries that differ."""
     return {name for name, value in before.items() if not torch.equal(value, after[name])}
+
+
+def read_log(work_dir):
+    """The text of all logs in a work directory."""
+    return '\n'.join(path.read_text() for path in Path(work_dir).rglob('*.log'))

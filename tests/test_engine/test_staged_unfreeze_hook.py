@@ -26,12 +26,10 @@ def staged(parts, epochs):
 
 
 def test_the_frozen_part_holds_still_and_then_trains(tiny_root, tmp_path, model):
-    runner = joint_runner(tiny_root, tmp_path / 'run', model, epochs=2, hooks=[staged('coarse', 1)])
+    runner = joint_runner(tiny_root, tmp_path / 'run', model, epochs=2, hooks=[staged('coarse', 1)], validate=False)
     modes = watch(runner, 'after_train_iter', lambda r: {part.training for part in r.model.coarse.modules()})
     states = watch(runner, 'after_train_epoch', lambda r: state_of(r.model))
-    moments = watch(
-        runner, 'after_train_epoch', lambda r: {id(weight) for weight in r.optim_wrapper.optimizer.state}
-    )
+    moments = watch(runner, 'after_train_epoch', lambda r: {id(weight) for weight in r.optim_wrapper.optimizer.state})
     start = watch(runner, 'before_train', lambda r: state_of(r.model))
     runner.train()
 
@@ -63,7 +61,7 @@ def test_resuming_goes_on_as_if_nothing_had_happened(tiny_root, tmp_path, model)
 
 def test_what_the_config_froze_is_not_released(tiny_root, tmp_path, model):
     model['refiner']['encoder'] = 'frozen'
-    runner = joint_runner(tiny_root, tmp_path / 'run', model, epochs=2, hooks=[staged('refiner', 1)])
+    runner = joint_runner(tiny_root, tmp_path / 'run', model, epochs=2, hooks=[staged('refiner', 1)], validate=False)
     frozen = {name for name, weight in runner.model.named_parameters() if not weight.requires_grad}
     assert any('image_encoder' in name for name in frozen) and any('iou_prediction_head' in name for name in frozen)
     first = watch(runner, 'before_train_iter', lambda r: r.model.refiner.mask_decoder.training)
@@ -77,10 +75,13 @@ def test_what_the_config_froze_is_not_released(tiny_root, tmp_path, model):
 @pytest.mark.parametrize('order', [1, -1])
 def test_several_hooks_release_one_part_after_the_other(tiny_root, tmp_path, model, order):
     hooks = [staged('coarse', 1), staged('coarse.backbone', 2)][::order]
-    runner = joint_runner(tiny_root, tmp_path / 'run', model, epochs=3, hooks=hooks)
+    runner = joint_runner(tiny_root, tmp_path / 'run', model, epochs=3, hooks=hooks, validate=False)
 
     def trainable(r):
-        return [any(w.requires_grad for w in part.parameters()) for part in (r.model.coarse.backbone, r.model.coarse.decode_head)]
+        return [
+            any(w.requires_grad for w in part.parameters())
+            for part in (r.model.coarse.backbone, r.model.coarse.decode_head)
+        ]
 
     seen = watch(runner, 'before_train_iter', trainable)
     runner.train()

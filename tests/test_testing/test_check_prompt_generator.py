@@ -1,10 +1,12 @@
 """Each promise of a prompt generator has a generator that breaks it, and is caught."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ultrarefiner.interfaces import BasePromptGenerator
-from ultrarefiner.models.prompt_generators import MomentBox, SoftArgmaxPoint, ThresholdBox
+from ultrarefiner.models.prompt_generators import ComposePrompts, JitterBox, MomentBox, SoftArgmaxPoint, ThresholdBox
 from ultrarefiner.structures import Prompts
 from ultrarefiner.testing import ContractError, check_prompt_generator
 
@@ -118,9 +120,58 @@ class SumsInHalf(SoftArgmaxPoint):
         return prompts
 
 
+class SometimesNothing(MomentBox):
+    """Leaves out every kind in one of two training steps."""
+
+    def forward(self, coarse, images):
+        prompts = super().forward(coarse, images)
+        return prompts.keep(frozenset()) if self.training and torch.rand(()) < 0.5 else prompts
+
+
+class SometimesMore(MomentBox):
+    """Brings a kind that it does not declare, in training."""
+
+    def forward(self, coarse, images):
+        prompts = super().forward(coarse, images)
+        return replace(prompts, masks=coarse.logits) if self.training else prompts
+
+
+class LeavesOutInEvaluation(ComposePrompts):
+    """Needs to be in training to make all kinds."""
+
+    def __init__(self):
+        super().__init__([dict(type='MomentBox'), dict(type='MaskPrompt')])
+
+    def forward(self, coarse, images):
+        prompts = super().forward(coarse, images)
+        return prompts if self.training else prompts.keep(frozenset({'boxes'}))
+
+
+class ShakesInEvaluation(JitterBox):
+    def train(self, mode=True):
+        return super().train(True)
+
+
+class UnusedWeight(MomentBox):
+    """Trains a weight that takes part in one of two steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, coarse, images):
+        prompts = super().forward(coarse, images)
+        return replace(prompts, boxes=prompts.boxes + self.shift) if torch.rand(()) < 0.5 else prompts
+
+
 @pytest.mark.parametrize(
     'broken, promise',
     [
+        (dict(type=SometimesNothing), 'declared kinds'),
+        (dict(type=SometimesMore), 'declared kinds'),
+        (dict(type=LeavesOutInEvaluation), 'declared kinds'),
+        (dict(type=ShakesInEvaluation), 'evaluation is deterministic'),
+        (dict(type=UnusedWeight), 'every trainable parameter gets a gradient'),
         (dict(type=Undeclared), 'declared kinds'),
         (dict(type=InPixels), 'range of points'),
         (dict(type=SwappedCorners), 'order of the box corners'),
@@ -154,3 +205,18 @@ def test_a_broken_generator_is_caught(broken, promise):
 def test_the_message_names_the_component_the_value_and_the_remedy():
     with pytest.raises(ContractError, match='MomentBox breaks its contract .*move by 0.1.*take away a floor'):
         check_prompt_generator(dict(type='MomentBox', floor=0.0))
+
+
+def test_a_generator_may_leave_out_kinds_in_training():
+    parts = [dict(type='MomentBox'), dict(type='MaskPrompt')]
+    check_prompt_generator(
+        dict(type='RandomPromptSubset', generator=dict(type='ComposePrompts', generators=parts))
+    )
+
+
+def test_the_check_leaves_the_random_state_as_it_was():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    check_prompt_generator(dict(type='JitterBox'))
+    assert torch.equal(torch.rand(3), expected)

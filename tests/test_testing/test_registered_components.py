@@ -106,8 +106,7 @@ ADAPTER_ARGUMENTS = {
     ],
     # The options fit the small network of the check; each method of PEFTAdapter has an entry.
     'PEFTAdapter': [
-        dict(method='BOFT', boft_block_size=4),
-        dict(method='DeLoRA', rank=4),
+        dict(method='DeLoRA', r=4),
         dict(method='FourierFT', n_frequency=50, init_weights=True),
         dict(method='HRA', r=2),
         dict(method='IA3', target_modules=rf'blocks\.\d+\.attn\.qkv|{FEEDFORWARD}', feedforward_modules=FEEDFORWARD),

@@ -26,9 +26,10 @@ def load():
 def write_results(folder, names, helps=True, **summary):
     """Results whose refined mask loses 0.4 where it agrees with the coarse one by less than 0.45, a third of them."""
     rng = np.random.default_rng(len(names))
-    agreement = np.concatenate([rng.uniform(0.1, 0.44, len(names) // 3), rng.uniform(0.46, 1, len(names))])[: len(names)]
+    spoilt = np.arange(len(names)) < len(names) // 3
+    agreement = np.where(spoilt, rng.uniform(0.1, 0.44, len(names)), rng.uniform(0.46, 1, len(names)))
     coarse = rng.uniform(0.6, 0.9, len(names))
-    change = np.where(agreement < 0.45, -0.4, 0.02) if helps else np.full(len(names), 0.02)
+    change = np.where(spoilt, -0.4, 0.02) if helps else np.full(len(names), 0.02)
     rows = pd.DataFrame(
         {
             'name': names,
@@ -73,16 +74,17 @@ def test_two_folds_give_a_guard_that_a_refiner_reads(tmp_path, data_root, capsys
     assert content['calibrated_on'] == [
         dict(dataset='busi', split_sha256=SPLITS.digest, subset='val', fold=k, images=50) for k in range(2)
     ]
-    low, high = content['rules']['agreement']
-    assert content['rules'].keys() == {'agreement'} and 0.43 < low < 0.48 and high is None
-    gain = content['cross_validated_gain']
-    assert gain['dice'] == pytest.approx(0.4 * 0.32, abs=0.01) and gain['interval'][0] < gain['dice'] < gain['interval'][1]
+    assert content['rules'].keys() == {'agreement'}
+    threshold, highest = content['rules']['agreement']
+    assert 0.43 < threshold < 0.48 and highest is None
+    gain, (low, high) = (content['cross_validated_gain'][key] for key in ('dice', 'interval'))
+    assert gain == pytest.approx(0.4 * 0.32, abs=0.01) and low < gain < high
     printed = capsys.readouterr().out
-    assert f'{gain["dice"]:+.4f} (95% interval {gain["interval"][0]:+.4f}' in printed
-    assert '100 masks of 100 images or patients' in printed and 'predicted_iou (predicted_iou)' in printed
+    assert f'{gain:+.4f} (95% interval {low:+.4f} to {high:+.4f})' in printed
+    assert '100 masks of 100 images or patients' in printed and 'without a rule: predicted_iou' in printed
     assert 'IoU of the coarse and the refined mask' in printed and ' 32 ' in printed
     init_default_scope('ultrarefiner')
-    assert GuardedRefiner(IdentityRefiner(), str(out)).rules.ranges == dict(agreement=(low, None))
+    assert GuardedRefiner(IdentityRefiner(), str(out)).rules.ranges == dict(agreement=(threshold, None))
 
 
 def test_where_nothing_helps_the_guard_accepts_everything(tmp_path, capsys):
@@ -107,7 +109,9 @@ def test_an_earlier_guard_is_not_overwritten_unasked(tmp_path, capsys):
 @pytest.mark.parametrize('subset', ['test', 'train', 'all_train'])
 def test_results_of_other_than_validation_images_are_refused(subset, tmp_path, capsys):
     results = write_results(tmp_path, NAMES[:40], subset=subset)
-    assert f'of the {subset} images, expected those of validation' in refused(capsys, results, '--out', str(tmp_path / 'g'))
+    assert f'of the {subset} images, expected those of validation' in refused(
+        capsys, results, '--out', str(tmp_path / 'g')
+    )
     assert not (tmp_path / 'g').exists()
 
 

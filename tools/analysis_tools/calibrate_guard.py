@@ -1,11 +1,12 @@
-"""Calibrate the guard of a refiner: from which measures of a refined mask on the coarse one is the better choice.
+r"""Calibrate the guard of a refiner: from which measures of a refined mask on the coarse one is the better choice.
 
 Reads the results of validation images, those of a test without guard, and writes the rules of a GuardedRefiner with the
 gain to expect, which is cross-validated. Several folds are several files: the more images, the better. Then test with
 refiner=dict(type='GuardedRefiner', rules='guard.json', refiner=...), with the same checkpoint.
 
 Example:
-  python tools/test.py CONFIG CHECKPOINT --fold 0 --cfg-options test_dataloader.dataset.subset=val --out results/val_0
+  python tools/test.py CONFIG CHECKPOINT --fold 0 --out results/val_0 \
+      --cfg-options test_dataloader.dataset.subset=val test_dataloader.dataset.fold=0
   python tools/analysis_tools/calibrate_guard.py results/val_0/per_image.csv --data-root data/busi --out guard.json
 """
 
@@ -22,7 +23,7 @@ from ultrarefiner.apis.cli import one_message, tool_parser
 from ultrarefiner.data_preparation.splits import Splits
 from ultrarefiner.evaluation.guard_calibration import COLUMNS, Calibration, calibrate, guard_measures
 from ultrarefiner.evaluation.per_image_csv import read_rows
-from ultrarefiner.utils.guard_rules import MEASURES
+from ultrarefiner.utils.guard_rules import MEASURES, GuardRules
 
 REQUIRED = ('name', 'dataset', 'class', 'coarse/Dice', 'refined/Dice', 'area/coarse', 'area/refined')
 
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
         type=Path,
         nargs='+',
         default=[],
-        help='converted datasets that the images are of: keeps the images of a patient together, and out of the test set',
+        help='converted datasets that the images are of: says which are of one patient, and which are test images',
     )
     parser.add_argument(
         '--level', type=float, default=0.95, help='confidence that a guard helps, else there is none; default: 0.95'
@@ -61,12 +62,14 @@ def main(argv: list[str] | None = None) -> None:
         guard = calibrate(measures, *scores, groups, args.level, args.seed)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(as_json(guard, rows, summaries), indent=1))
+    if any(summary['subset'] is None for summary in summaries):
+        console.print('the results do not say what images they are of: see to it that none is a test image')
     ungrouped = sorted(set(rows['dataset']) - set(splits))
     if ungrouped:
         console.print(f'every image of {", ".join(ungrouped)} counts as a patient of its own; --data-root groups them')
-    absent = [f'{name} ({COLUMNS[name]})' for name in MEASURES if name not in measures]
+    absent = [column for name, column in COLUMNS.items() if name not in measures]
     if absent:
-        console.print(f'not in the results, so without a rule: {", ".join(absent)}')
+        console.print(f'not in every result, so without a rule: {", ".join(absent)}')
     console.print(rule_table(guard, measures))
     console.print(report(guard, rows, groups), highlight=False)
     console.print(f'guard written to {args.out}', markup=False)
@@ -88,9 +91,8 @@ def read_summary(path: Path) -> dict:
     summary = json.loads(beside.read_text())
     if summary.get('subset') not in ('val', None):
         raise ValueError(
-            f'{path} holds results of the {summary["subset"]} images, expected those of validation images: on test '
-            'images a guard would see the answers, on training images a refiner at its best. Write them with '
-            '--cfg-options test_dataloader.dataset.subset=val'
+            f'{path} holds results of the {summary["subset"]} images, expected those of validation images: test images '
+            'must not choose the guard, and on training images a refiner is at its best; see --help'
         )
     return {key: summary.get(key) for key in ('dataset', 'split_sha256', 'subset', 'fold', 'images')}
 
@@ -99,7 +101,7 @@ def read_results(paths: list[Path]) -> pd.DataFrame:
     """All rows of all files.
 
     Raises:
-        ValueError: If a column is missing, a value is, or an image is there twice.
+        ValueError: If a column is missing, or an image is there twice.
     """
     parts = []
     for path in paths:
@@ -158,7 +160,7 @@ def rule_table(guard: Calibration, measures: dict) -> Table:
     """What is accepted, and how many masks each rule alone would keep coarse."""
     table = Table('measure', 'lowest', 'highest', 'masks beyond')
     for name, ends in guard.rules.ranges.items():
-        beyond = int((~type(guard.rules)({name: ends}).accept(measures)).sum())
+        beyond = int((~GuardRules({name: ends}).accept(measures)).sum())
         table.add_row(MEASURES[name], *('' if end is None else f'{end:.4g}' for end in ends), str(beyond))
     if not guard.rules.ranges:
         table.add_row('no guard: every refined mask is kept', '', '', '0')

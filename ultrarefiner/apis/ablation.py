@@ -102,6 +102,8 @@ class Ablation:
             raise FileNotFoundError(f'config {config} does not exist; the configs that come with the project: configs/')
         self.source, self.work_dir, self.subset, self.options = config, Path(work_dir), subset, dict(options or {})
         self.base = Config.fromfile(config)
+        for key in self.options:
+            has_parent(self.base, key, '--cfg-options')
         self.base.merge_from_dict(self.options)
         self.folds = [self.base.get('fold', 0)] if folds is None else folds
         self.seeds = [self.base.get('randomness', {}).get('seed', 0)] if seeds is None else seeds

@@ -149,7 +149,7 @@ def has_parent(cfg: Config, key: str, where: str) -> bool:
             held = '.'.join(names[:depth])
             raise KeyError(f'{where} sets {key}, but {held} is {node!r} in the config and holds no {name!r}')
         if name not in keys:
-            if depth and depth == len(names) - 1 and isinstance(keys, Mapping):
+            if depth == len(names) - 1 and isinstance(keys, (Mapping, Config)):
                 return False
             missing = '.'.join(names[: depth + 1])
             raise KeyError(f'{where} sets {key}, but the config has no {missing}{nearest(name, keys)}')

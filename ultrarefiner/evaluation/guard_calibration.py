@@ -22,6 +22,8 @@ MOST_BOUNDS = 3
 FEWEST_GROUPS = 20
 # The column of per-image results that holds a measure as it is; the area ratio is made of two.
 COLUMNS = dict(agreement='change/IoU', components='components/refined', predicted_iou='predicted_iou')
+# Which bounds of a measure make sense: 1 a lowest value, -1 a highest. That a mask agrees too well is no reason.
+SIDES = dict(agreement=(1,), area_ratio=(1, -1), components=(-1,), predicted_iou=(1,))
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def fit_guards(measures: dict[str, np.ndarray], benefit: np.ndarray) -> list[Gua
         bounds = [
             (*_best_bound(sign * values[accepted], benefit[accepted]), name, sign)
             for name, values in measures.items()
-            for sign in (1, -1)
+            for sign in SIDES[name]
         ]
         gain, bound, name, sign = max(bounds, key=lambda found: found[0])
         if gain <= 0:

@@ -53,7 +53,7 @@ def check_object_splitter(cfg: dict) -> None:
     _check_independence(splitter, noise)
     _check_one_slot(splitter)
     _check_fields(splitter)
-    _check_autocast(splitter)
+    _check_autocast(splitter, noise)
 
 
 def _check_objects(splitter: BaseObjectSplitter, logits: Tensor) -> None:
@@ -166,8 +166,8 @@ def _check_fields(splitter: BaseObjectSplitter) -> None:
         require(apart <= ROUNDING, splitter, f'{name} after merge', f'{apart:.4g} off', '0.7, as every object says')
 
 
-def _check_autocast(splitter: BaseObjectSplitter) -> None:
-    logits = _two_discs(2, 2).bfloat16()
+def _check_autocast(splitter: BaseObjectSplitter, logits: Tensor) -> None:
+    logits = logits.bfloat16()
     with torch.autocast('cpu', dtype=torch.bfloat16):
         merged = splitter.merge(splitter.split(SegOutput(logits)), 2).logits
     apart = float((merged - logits).abs().max())

@@ -42,7 +42,9 @@ def test_gradient_by_hand():
     assert logits.grad.flatten().tolist() == pytest.approx([-0.375, 0.0])
 
 
-@pytest.mark.parametrize('options', [dict(gamma=0.5), dict(gamma=float('nan')), dict(gmin=0.6, gmax=0.5), dict(gmax=1.1)])
+@pytest.mark.parametrize(
+    'options', [dict(gamma=0.5), dict(gamma=float('nan')), dict(gmin=0.6, gmax=0.5), dict(gmax=1.1)]
+)
 def test_values_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match='UncertaintyGate: g'):
         UncertaintyGate(**options)

@@ -46,3 +46,13 @@ def test_gradient_is_the_derivative():
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         PROMPT_GENERATORS.build(dict(type='SoftArgmaxPoint', **arguments))
+
+
+@pytest.mark.parametrize('power', [1.0, 2.0])
+def test_background_pulls_the_point_by_no_more_than_the_bound(power):
+    """A disc of 5 % of the image in its corner, where the pull is strongest."""
+    mask = ellipse((64, 64), (0.13, 0.13), (0.127, 0.127))
+    cfg = dict(type='SoftArgmaxPoint', power=power)
+    clean, leaking = (prompts_of(cfg, logits_of(mask, background, 0.97)).points for background in (0.0, 0.01))
+    bound = PROMPT_GENERATORS.build(cfg).background_bound
+    assert bound / 2 < float((leaking - clean).abs().max()) < bound

@@ -54,7 +54,7 @@ def test_gradient_is_the_derivative():
 
 
 def test_gradient_reaches_the_soft_border_and_the_largest_pixel_only():
-    weights = torch.tensor([0, 0.25, 0.5, 1, 0.9, 0.2, 0, 0]).expand(3, -1)
+    weights = torch.tensor([0, 0.25, 0.5, 0.9, 0.8, 0.2, 0, 0]).expand(3, -1)
     logits = weights_to_logits(weights).requires_grad_()
     (gradient,) = torch.autograd.grad(prompts_of(CFG, logits).boxes[0, 0, 0], logits)
     signs = gradient[0, 0].sum(dim=0).sign().tolist()

@@ -119,9 +119,9 @@ def test_it_learns_to_draw_what_the_image_shows():
     assert ((output.logits > 0) == truth).float().mean() > 0.98 > ((coarse.logits > 0) == truth).float().mean()
 
 
-def test_the_small_one_of_the_configs_has_a_million_weights():
+def test_the_small_one_of_the_configs_has_half_a_million_weights():
     config = Config.fromfile(CONFIGS / '_base_' / 'models' / 'refiner_conv-small.py').refiner
-    assert sum(weight.numel() for weight in REFINERS.build(config).parameters()) == 1_020_854
+    assert sum(weight.numel() for weight in REFINERS.build(config).parameters()) == 454_522
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,9 @@ def test_the_held_refiner_reads_its_own_checkpoint(tmp_path):
 
 
 def test_the_fragment_puts_a_gate_around_the_small_sam():
-    plain, gated = (Config.fromfile(CONFIGS / '_base_' / 'models' / f'refiner_sam-small{end}.py') for end in ('', '_gated'))
+    plain, gated = (
+        Config.fromfile(CONFIGS / '_base_' / 'models' / f'refiner_sam-small{end}.py') for end in ('', '_gated')
+    )
     assert gated.refiner.refiner == plain.refiner
     with torch.device('meta'):
         refiner = REFINERS.build(gated.refiner)

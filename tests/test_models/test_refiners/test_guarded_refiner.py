@@ -177,7 +177,7 @@ def test_what_is_frozen_has_the_names_of_the_state_dict():
 
 
 def test_it_works_inside_of_the_model(small_parts):
-    """A coarse network that finds nothing, and a SAM whose mask covers a part: the default rules keep the empty mask."""
+    """The coarse network finds nothing and the SAM something: the default rules keep the empty mask."""
     torch.manual_seed(0)
     parts = dict(small_parts, prompt_generator=dict(type='MaskPrompt', threshold=1e-6))
     held = parts['refiner']

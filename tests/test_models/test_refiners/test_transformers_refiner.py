@@ -1,5 +1,6 @@
 """TransformersRefiner: architectures, modes of the encoder, unused parameters, gradients, and its arguments."""
 
+import copy
 import itertools
 
 import pytest
@@ -55,9 +56,7 @@ def test_published_sam_has_the_parameters_of_segment_anything(name, count):
     assert sum(parameter.numel() for parameter in refiner.parameters()) == count
 
 
-@pytest.mark.parametrize(
-    'size, millions', [('tiny', 38.9), ('small', 46.0), ('base-plus', 80.8), ('large', 224.4)]
-)
+@pytest.mark.parametrize('size, millions', [('tiny', 38.9), ('small', 46.0), ('base-plus', 80.8), ('large', 224.4)])
 def test_published_sam_2_with_its_memory_has_the_parameters_that_its_readme_lists(size, millions):
     from transformers import Sam2VideoConfig, Sam2VideoModel
 
@@ -95,31 +94,58 @@ def test_image_size_stands_for_the_input_of_every_part(model_type):
     assert output.logits.shape == (2, 1, 20, 30) and output.candidates.shape[-2:] == refiner.frame.mask_input_size
 
 
-@pytest.mark.parametrize('model_type', TINY)
-@pytest.mark.parametrize('selection', ['ArgmaxSelection', 'SingleMaskSelection', 'SoftmaxSelection'])
+@pytest.mark.parametrize(
+    'model_type, selection',
+    [
+        *((model_type, 'ArgmaxSelection') for model_type in TINY),
+        ('sam', 'SoftmaxSelection'),
+        ('sam_hq', 'SingleMaskSelection'),
+        ('sam2', 'SingleMaskSelection'),
+    ],
+)
 def test_what_trains_is_what_has_a_gradient(model_type, selection):
-    start = tiny(model_type, selection=dict(type=selection)).state_dict()
-    for kinds, quality_used in itertools.product(SUBSETS, (False, True)):
-        refiner = TransformersRefiner(TINY[model_type], encoder='trained', selection=dict(type=selection)).train()
-        refiner.load_state_dict(start)
-        before = trainable(refiner)
-        output = refiner(IMAGES, coarse(2), with_padding_point(random_prompts(2, 1, kinds)), (16, 16))
+    refiner = tiny(model_type, encoder='frozen', selection=dict(type=selection)).train()
+    embedding, before = refiner.encode_image(IMAGES), trainable(refiner)
+    for kinds, quality_used in [*((kinds, False) for kinds in SUBSETS), (SUBSETS[-1], True)]:
+        prompts = with_padding_point(random_prompts(2, 1, kinds))
+        output = refiner.decode(embedding, coarse(2), prompts, (16, 16))
         # The candidates too: argmax alone gives the ones that it leaves no gradient, in this batch.
         loss = output.logits.square().sum() + output.candidates.square().sum()
         loss = loss + (output.candidate_quality.square().sum() if quality_used else 0)
         gradients = torch.autograd.grad(loss, list(before.values()), allow_unused=True)
         reached = {name for name, gradient in zip(before, gradients) if gradient is not None and gradient.any()}
-        refiner.freeze_unused(frozenset(kinds), quality_used)
-        assert trainable(refiner).keys() == reached, (kinds, quality_used)
+        frozen = copy.deepcopy(refiner)
+        frozen.freeze_unused(frozenset(kinds), quality_used)
+        assert trainable(frozen).keys() == reached, (kinds, quality_used)
+
+
+@pytest.mark.parametrize('model_type', TINY)
+def test_all_of_a_trained_encoder_has_a_gradient(model_type):
+    refiner = tiny(model_type, encoder='trained')
+    before = trainable(refiner.model.vision_encoder)
+    output = refiner(IMAGES, coarse(2), random_prompts(2), (16, 16))
+    gradients = torch.autograd.grad(output.logits.square().sum(), list(before.values()))
+    assert all(gradient.any() for gradient in gradients) and len(before) > 8
+
+
+def test_the_level_that_only_sam_3s_detector_reads_is_frozen():
+    vision = dict(TINY['sam3_tracker']['vision_config'], scale_factors=[4.0, 2.0, 1.0, 0.5])
+    refiner = tiny('sam3_tracker', arch=dict(TINY['sam3_tracker'], vision_config=vision))
+    frozen = [name for name, p in refiner.model.vision_encoder.named_parameters() if not p.requires_grad]
+    assert frozen and all(name.startswith('neck.fpn_layers.3.') for name in frozen)
+    output = refiner(IMAGES, coarse(2), random_prompts(2), (16, 16))
+    (gradient,) = torch.autograd.grad(output.logits.square().sum(), refiner.model.no_memory_embedding)
+    assert gradient.any()
 
 
 @pytest.mark.parametrize('model_type', TINY)
 def test_a_kind_that_is_left_out_of_a_batch_still_takes_part(model_type):
-    refiner = tiny(model_type).train()
+    refiner = tiny(model_type, encoder='frozen').train()
     refiner.freeze_unused(frozenset(('points', 'boxes', 'masks')), quality_used=False)
+    embedding, parameters = refiner.encode_image(IMAGES), trainable(refiner).values()
     for kinds in SUBSETS:
-        output = refiner(IMAGES, coarse(2), random_prompts(2, 1, kinds), (16, 16))
-        gradients = torch.autograd.grad(output.logits.sum(), list(trainable(refiner).values()), allow_unused=True)
+        output = refiner.decode(embedding, coarse(2), random_prompts(2, 1, kinds), (16, 16))
+        gradients = torch.autograd.grad(output.logits.sum(), list(parameters), allow_unused=True)
         assert all(gradient is not None for gradient in gradients), kinds
 
 
@@ -168,8 +194,7 @@ def test_half_precision_keeps_the_coordinates_exact(model_type):
     )
     for enabled in (False, True):
         with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=enabled):
-            output = refiner(IMAGES, coarse(2), random_prompts(2), (32, 32))
-        assert output.logits.dtype == torch.float32 or enabled
+            refiner(IMAGES, coarse(2), random_prompts(2), (32, 32))
     assert torch.equal(seen[0][0], seen[1][0]) and torch.equal(seen[0][1], seen[1][1])
 
 
@@ -210,5 +235,12 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(FAMILIES['sam2'], 'prefix', 'Sam9')
     with pytest.raises(ImportError, match=f'transformers {transformers.__version__} has no Sam9Model.*--upgrade'):
         TransformersRefiner(TINY['sam2'])
-    monkeypatch.setattr('transformers.utils.import_utils._is_package_available', lambda *args, **kwargs: (False, 'N/A'))
-    monkeypatch.setattr('transformers.models.timm_wrapper.configuration_timm_wrapper.is_timm_available', lambda: False)
+
+
+def test_a_missing_timm_is_named(monkeypatch):
+    def classes():
+        raise ImportError('TimmWrapperConfig requires the timm library but it was not found in your environment.')
+
+    monkeypatch.setattr(FAMILIES['edgetam'], 'classes', classes)
+    with pytest.raises(ImportError, match='edgetam needs the package timm.*pip install timm'):
+        TransformersRefiner('yonigozlan/EdgeTAM-hf')

@@ -17,7 +17,7 @@ class PyramidConfig(PretrainedConfig):
 
 
 class Pyramid(PreTrainedModel):
-    """Stands for timm's RepViT, which is not installed everywhere: four feature maps, each half the size of the last."""
+    """Stands for timm's RepViT, which is not installed everywhere: four maps, each half the size of the last."""
 
     config_class = PyramidConfig
 

@@ -13,9 +13,9 @@ from ...registry import ADAPTERS
 # `peft` is imported where it is used: it brings in `transformers`, which takes seconds, and most runs need neither.
 
 # Those that `ultrarefiner.testing.check_adapter` passes on SAM's image encoder. VeRA and its kind share weights between
-# layers, AdaLoRA has to be called in every step, OFT takes no (N, H, W, C), and prompt tuning is for language models.
+# layers, AdaLoRA has to be called in every step, BOFT compiles a CUDA extension, OFT takes no (N, H, W, C), and prompt
+# tuning is for language models.
 METHODS = (
-    'BOFT',
     'DELORA',
     'FOURIERFT',
     'HRA',

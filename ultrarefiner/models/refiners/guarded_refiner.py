@@ -33,11 +33,11 @@ class GuardedRefiner(RefinerWrapper):
     and off it again, with the same checkpoint. Calibrate it on results without guard, with
     ``tools/analysis_tools/calibrate_guard.py``.
 
-    In a config, around the refiner of another config::
+    In a config of its own, around the refiner of the config that was trained::
 
-        _base_ = ['./a_config_of_phase_3.py']
+        _base_ = ['./the_config_of_phase_3.py']
         model = dict(
-            refiner=dict(_delete_=True, type='GuardedRefiner', rules='guard.json', refiner={{_base_.refiner}})
+            refiner=dict(_delete_=True, type='GuardedRefiner', rules='guard.json', refiner=_base_.model.refiner)
         )
 
     Args:
