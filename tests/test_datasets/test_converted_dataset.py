@@ -212,3 +212,40 @@ def test_a_proof_that_does_not_fit_is_refused(tiny_root, predictions, spoil, exp
     path.write_text(json.dumps(proof))
     with pytest.raises(DatasetError, match=expected):
         ConvertedDataset(tiny_root, 'train', fold=0, coarse_dir=predictions)
+
+
+def write_png(folder, pixels):
+    """The same PNG prediction for every image."""
+    for index in range(10):
+        Image.fromarray(np.asarray(pixels, np.uint8)).save(folder / f't{index}.png')
+    return folder
+
+
+def test_label_maps_that_are_taken_for_probabilities_are_refused(tiny_root, tmp_path):
+    """Grey value 1 would be a probability of 0.004: nothing would ever be refined, and nothing would say so."""
+    given = dict(coarse_dir=write_png(tmp_path, [[0, 1]]), require_proof=False)
+    with pytest.raises(DatasetError, match=r'no grey value above 1 in .*(4|2) files\n.*coarse_label_map'):
+        ConvertedDataset(tiny_root, 'val', fold=0, **given)
+    dataset = ConvertedDataset(tiny_root, 'val', fold=0, coarse_label_map={0: 0, 1: 1}, **given)
+    assert dataset.get_data_info(0)['coarse_label_map'] == {0: 0, 1: 1}
+
+
+def test_grey_values_that_the_coarse_label_map_does_not_list_are_refused_before_training(tiny_root, tmp_path):
+    with pytest.raises(DatasetError, match=r'unusable coarse prediction \(2\): .*t8.png holds 1 grey value'):
+        ConvertedDataset(
+            tiny_root,
+            'test',
+            coarse_dir=write_png(tmp_path, [[0, 3]]),
+            coarse_label_map={0: 0, 1: 1},
+            require_proof=False,
+        )
+
+
+def test_one_channel_is_refused_for_several_classes(tiny_root, tmp_path):
+    options = dict(metainfo=dict(classes=('background', 'a', 'b')), label_map={0: 0, 255: 1, 128: 2})
+    given = dict(coarse_dir=write_png(tmp_path, [[0, 200]]), require_proof=False)
+    with pytest.raises(DatasetError, match='PNG predictions in .* for 2 classes .*\n.*coarse_label_map'):
+        ConvertedDataset(tiny_root, 'test', **options, **given)
+    with pytest.raises(ValueError, match=r'coarse_label_map \{0: 0, 200: 1\} gives \[0, 1\]'):
+        ConvertedDataset(tiny_root, 'test', coarse_label_map={0: 0, 200: 1}, **options, **given)
+    assert len(ConvertedDataset(tiny_root, 'test', coarse_label_map={0: 0, 200: 1, 9: 2}, **options, **given)) == 2

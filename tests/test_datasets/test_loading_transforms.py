@@ -212,3 +212,17 @@ def test_the_pipeline_carries_every_name(tiny_root, tmp_path, clean_runner):
     np.testing.assert_array_equal(item['data_samples'].gt_sem_seg.data[0].numpy(), stored // 255)
     assert item['inputs'].shape == (3, HEIGHT, WIDTH)
     assert item['data_samples'].coarse_probability.data.unique().tolist() == [0.5]
+
+
+def test_a_label_map_becomes_a_slot_for_each_class(tmp_path):
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:20], labels[30:] = 7, 9
+    Image.fromarray(labels).save(tmp_path / 'p.png')
+    results = dict(img=np.zeros((HEIGHT, WIDTH, 3), np.uint8), coarse_path=str(tmp_path / 'p.png'), seg_fields=[])
+    maps = {0: 0, 7: 2, 9: 1}
+    slots = LoadCoarsePrediction()({**results, 'coarse_label_map': maps})['coarse_probability']
+    np.testing.assert_array_equal(slots, np.stack([labels == 9, labels == 7], axis=-1).astype(np.float32))
+    one = LoadCoarsePrediction()({**results, 'seg_fields': [], 'coarse_label_map': {0: 0, 7: 1, 9: 1}})
+    np.testing.assert_array_equal(one['coarse_probability'], (labels > 0).astype(np.float32))
+    with pytest.raises(ValueError, match=r'p.png holds 1 grey value.*\{0: 0, 7: 1\}'):
+        LoadCoarsePrediction()({**results, 'coarse_label_map': {0: 0, 7: 1}})

@@ -209,9 +209,7 @@ def test_the_message_names_the_component_the_value_and_the_remedy():
 
 def test_a_generator_may_leave_out_kinds_in_training():
     parts = [dict(type='MomentBox'), dict(type='MaskPrompt')]
-    check_prompt_generator(
-        dict(type='RandomPromptSubset', generator=dict(type='ComposePrompts', generators=parts))
-    )
+    check_prompt_generator(dict(type='RandomPromptSubset', generator=dict(type='ComposePrompts', generators=parts)))
 
 
 def test_the_check_leaves_the_random_state_as_it_was():

@@ -93,3 +93,21 @@ def test_the_truth_shows_where_a_mask_is_wrong_only():
     wrong = np.roll(truth, 20, axis=1)
     right, shifted = (panel(draw_stage_panels(image, truth, mask), 2, 3) for mask in (truth, wrong))
     assert near(right, TRUTH).sum() == 0 and near(shifted, TRUTH).sum() > 500
+
+
+def test_the_prompts_of_every_valid_slot_are_drawn_and_no_others():
+    boxes = torch.tensor([[[0.1, 0.1, 0.3, 0.3], [0.4, 0.4, 0.6, 0.6], [0.0, 0.0, 1.0, 1.0]]])
+    points = boxes.unflatten(-1, (2, 2)).mean(dim=2)[:, :, None]
+    prompts = Prompts(
+        points=points,
+        point_labels=torch.tensor([[[1], [1], [0]]]),
+        boxes=boxes,
+        masks=torch.full((1, 3, 8, 8), 10.0),
+        valid=torch.tensor([[True, True, False]]),
+    )
+    image = np.zeros((50, 100, 3), np.uint8)
+    drawn = panel(draw_stage_panels(image, prompts=prompts), 1, 2)
+    np.testing.assert_allclose(bounds(near(drawn, BOX)), [0.1, 0.1, 0.6, 0.6], atol=0.01)
+    assert near(drawn, POINTS[1], tolerance=5).any() and not near(drawn, POINTS[0], tolerance=5).any()
+    nothing = Prompts(boxes=boxes, masks=prompts.masks, valid=torch.zeros(1, 3, dtype=torch.bool))
+    assert panel(draw_stage_panels(image, prompts=nothing), 1, 2).max() == 0

@@ -19,6 +19,10 @@ from .mask_file import REMEDY, read_mask
 SUBSETS = ('train', 'val', 'test', 'all_train')
 COARSE_SUFFIXES = ('.npy', '.png')
 CONVERT = 'run the dataset converter again (tools/dataset_converters)'
+GIVE_LABELS = (
+    'label maps need coarse_label_map, such as {0: 0, 1: 1}; probabilities of one class are grey values from 0 to 255, '
+    'those of several a .npy of the shape (K, H, W)'
+)
 PREDICT = 'write the out-of-fold predictions again with tools/predict_folds.py, for this split'
 
 
@@ -46,9 +50,11 @@ class ConvertedDataset(BaseSegDataset):
             Values that are not listed are refused. Defaults to ``{0: 0, 255: 1}``.
         coarse_dir (str, optional): Folder of stored coarse predictions, ``{name}.npy`` or ``{name}.png``, read by
             `LoadCoarsePrediction`.
+        coarse_label_map (dict[int, int], optional): Grey value to label of PNG predictions that are label maps, such as
+            ``{0: 0, 1: 1, 2: 2}``. None: grey values over 255 are probabilities of the one foreground class.
         require_proof (bool): Whether ``coarse_dir`` must come with the ``proof.json`` that `tools/predict_folds.py`
-            writes beside it. False accepts a folder made by another program; only the file names are then checked.
-            Defaults to True.
+            writes beside it. False accepts a folder made by another program; see to it then that none was made by a
+            network that saw the image. Defaults to True.
         **kwargs: mmseg's, such as ``pipeline``, ``indices`` and ``metainfo`` (other ``classes`` come with a
             ``label_map`` that gives their labels; without a ``palette`` they get colours of their own).
 
@@ -67,13 +73,15 @@ class ConvertedDataset(BaseSegDataset):
         fold: int | None = None,
         label_map: dict[int, int] | None = None,
         coarse_dir: str | None = None,
+        coarse_label_map: dict[int, int] | None = None,
         require_proof: bool = True,
         **kwargs,
     ):
         self.subset = subset
         self.fold = fold
-        self.pixel_labels = {0: 0, 255: 1} if label_map is None else {int(k): int(v) for k, v in label_map.items()}
+        self.pixel_labels = {0: 0, 255: 1} if label_map is None else _integers(label_map)
         self.coarse_dir = None if coarse_dir is None else Path(coarse_dir)
+        self.coarse_labels = None if coarse_label_map is None else _integers(coarse_label_map)
         self.require_proof = require_proof
         self.splits = Splits.load(Path(data_root) / 'splits.json')
         self._check_arguments()
@@ -107,15 +115,17 @@ class ConvertedDataset(BaseSegDataset):
 
         Returns:
             list[dict]: Each with ``name``, ``dataset``, ``img_path``, ``seg_map_path``, ``label_map``,
-            ``coarse_path`` where predictions are used, and mmseg's own keys.
+            ``coarse_path`` and ``coarse_label_map`` where predictions are used, and mmseg's own keys.
         """
         folder = Path(self.data_root) / ('test' if self.subset == 'test' else 'train')
         faults = Faults(str(self))
         items = [self._item(folder, name, faults) for name in sorted(self._names())]
         if not items:
             faults.add('no images', self.subset, 'choose another subset or fold, or split the dataset again')
-        if self.coarse_dir is not None and self.require_proof:
-            self._check_proof(items, faults)
+        if self.coarse_dir is not None:
+            self._check_grey_values(items, faults)
+            if self.require_proof:
+                self._check_proof(items, faults)
         faults.raise_if_any()
         return items
 
@@ -142,12 +152,17 @@ class ConvertedDataset(BaseSegDataset):
 
     def _check_classes(self) -> None:
         classes = self._metainfo['classes']
-        labels = set(self.pixel_labels.values()) - {IGNORE_LABEL}
-        if labels != set(range(len(classes))):
-            raise ValueError(
-                f'{type(self).__name__}: the classes {tuple(classes)} need the labels 0 to {len(classes) - 1}, but '
-                f'label_map {self.pixel_labels} gives {sorted(labels)}; make metainfo and label_map agree'
-            )
+        # 255 leaves a pixel of the ground truth out; a prediction has to say something everywhere.
+        for name, mapping, ignored in (
+            ('label_map', self.pixel_labels, {IGNORE_LABEL}),
+            ('coarse_label_map', self.coarse_labels, set()),
+        ):
+            labels = None if mapping is None else set(mapping.values()) - ignored
+            if labels not in (None, set(range(len(classes)))):
+                raise ValueError(
+                    f'{type(self).__name__}: the classes {tuple(classes)} need the labels 0 to {len(classes) - 1}, but '
+                    f'{name} {mapping} gives {sorted(labels)}; make metainfo and {name} agree'
+                )
 
     def _held_out_fold(self) -> int | None:
         return self.fold if self.subset in ('train', 'val') else None
@@ -172,7 +187,7 @@ class ConvertedDataset(BaseSegDataset):
             seg_fields=[],
         )
         if self.coarse_dir is not None:
-            item['coarse_path'] = self._coarse_path(name, faults)
+            item.update(coarse_path=self._coarse_path(name, faults), coarse_label_map=self.coarse_labels)
         return item
 
     def _check_files(self, name: str, image: Path, mask: Path, faults: Faults) -> None:
@@ -216,6 +231,24 @@ class ConvertedDataset(BaseSegDataset):
             )
         return str(found[0]) if found else None
 
+    def _check_grey_values(self, items: list[dict], faults: Faults) -> None:
+        """Check that PNG predictions are what ``coarse_label_map`` says: a label map taken for probabilities is black."""
+        paths = [item['coarse_path'] for item in items if str(item['coarse_path']).endswith('.png')]
+        if paths and self.coarse_labels is None and len(self._metainfo['classes']) > 2:
+            several = f'PNG predictions in {self.coarse_dir} for {len(self._metainfo["classes"]) - 1} classes'
+            faults.add(several, f'{Path(paths[0]).name}, ...', GIVE_LABELS)
+            return
+        brightest = 0
+        for path in paths:
+            try:
+                values = read_mask(path, self.coarse_labels or {value: value for value in range(256)})
+            except ValueError as error:
+                faults.add('unusable coarse prediction', str(error), 'write it again, or mend coarse_label_map')
+            else:
+                brightest = max(brightest, int(values.max()))
+        if self.coarse_labels is None and brightest == 1:
+            faults.add(f'no grey value above 1 in {self.coarse_dir}', f'{len(paths)} files', GIVE_LABELS)
+
     def _check_proof(self, items: list[dict], faults: Faults) -> None:
         path = self.coarse_dir.parent / 'proof.json'
         if not path.is_file():
@@ -247,3 +280,7 @@ class ConvertedDataset(BaseSegDataset):
             elif name in holder and entry['fold'] != holder[name]:
                 detail = f'{name} (by fold {entry["fold"]}, held out by fold {holder[name]})'
                 faults.add('prediction by a network that saw the image', detail, PREDICT)
+
+
+def _integers(mapping: dict) -> dict[int, int]:
+    return {int(key): int(value) for key, value in mapping.items()}

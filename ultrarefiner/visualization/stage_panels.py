@@ -113,20 +113,21 @@ def _mask_panel(picture, labels, outline, name, colour, class_colours, score) ->
 
 
 def _draw_prompts(picture: np.ndarray, prompts: Prompts) -> np.ndarray:
-    """Draw the mask prompt as heat, boxes as frames, and points as discs with + or -."""
+    """Draw the mask prompts as heat, boxes as frames, and points as discs with + or -, of every slot that is valid."""
     height, width = picture.shape[:2]
     picture = picture.copy()
-    if prompts.masks is not None:
-        picture = _draw_heat(picture, prompts.masks[0].float().sigmoid().amax(0).numpy())
+    used = slice(None) if prompts.valid is None else prompts.valid[0]
+    if prompts.masks is not None and len(prompts.masks[0, used]):
+        picture = _draw_heat(picture, prompts.masks[0, used].float().sigmoid().amax(0).numpy())
     scale = np.array([width, height])
     if prompts.boxes is not None:
-        for box in prompts.boxes[0].float().numpy():
+        for box in prompts.boxes[0, used].float().numpy():
             corners = np.round(box.reshape(2, 2) * scale - 0.5).astype(int)
             for colour, thickness in (((0, 0, 0), 4), (BOX, 2)):
                 cv2.rectangle(picture, corners[0].tolist(), corners[1].tolist(), colour, thickness, cv2.LINE_AA)
     if prompts.points is not None:
-        points = np.round(prompts.points[0].float().numpy() * scale - 0.5).astype(int).reshape(-1, 2)
-        for point, label in zip(points.tolist(), prompts.point_labels[0].flatten().tolist()):
+        points = np.round(prompts.points[0, used].float().numpy() * scale - 0.5).astype(int).reshape(-1, 2)
+        for point, label in zip(points.tolist(), prompts.point_labels[0, used].flatten().tolist()):
             if label in POINTS:
                 _draw_point(picture, point, label)
     return picture

@@ -54,7 +54,8 @@ def test_the_same_seed_gives_the_same_draws():
 
 
 @pytest.mark.parametrize(
-    'arguments, message', [(dict(probability=1.0), 'probability'), (dict(generator=dict(type='MomentBox')), 'MomentBox')]
+    'arguments, message',
+    [(dict(probability=1.0), 'probability'), (dict(generator=dict(type='MomentBox')), 'MomentBox')],
 )
 def test_arguments_that_cannot_work_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):

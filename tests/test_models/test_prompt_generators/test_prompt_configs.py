@@ -16,6 +16,9 @@ PRODUCES = {
     'prompts_box': {'boxes'},
     'prompts_mask': {'masks'},
     'prompts_box-mask': {'boxes', 'masks'},
+    'prompts_points': {'points'},
+    'prompts_robust': {'points', 'boxes', 'masks'},
+    'prompts_random-subset': {'points', 'boxes', 'masks'},
 }
 
 

@@ -70,8 +70,7 @@ def test_published_sam_2_with_its_memory_has_the_parameters_that_its_readme_list
 def test_every_published_architecture_builds_without_network_at_its_input_size(name):
     with torch.device('meta'):
         refiner = TransformersRefiner(pretrained=name)
-    assert refiner.input_profile.size == ((1008, 1008) if 'sam3' in name else (1024, 1024))
-    assert refiner.frame.mask_input_size == ((288, 288) if 'sam3' in name else (256, 256))
+    assert refiner.input_profile.size == (1024, 1024) and refiner.frame.mask_input_size == (256, 256)
     assert all(parameter.is_meta for parameter in refiner.parameters())
 
 

@@ -131,7 +131,10 @@ def test_a_damaged_file_is_refused(tmp_path):
         TransformersRefiner(pretrained=folder)
 
 
-@pytest.mark.parametrize('model_type, words', [('bert', 'expected one of sam, sam_hq'), ('sam3', 'text.*sam3_tracker')])
+@pytest.mark.parametrize(
+    'model_type, words',
+    [('bert', 'expected one of sam, sam_hq'), ('sam3', 'text.*sam3_tracker'), ('sam3_video', 'save the tracker alone')],
+)
 def test_a_folder_of_another_kind_is_refused(model_type, words, tmp_path):
     folder, _ = saved(tmp_path, 'sam', model_type=model_type)
     with pytest.raises(ValueError, match=f"'{model_type}'.*{words}"):

@@ -10,11 +10,15 @@ from mmcv.transforms import BaseTransform
 from PIL import Image
 
 from ...registry import TRANSFORMS
+from ..mask_file import read_mask
 
 
 @TRANSFORMS.register_module()
 class LoadCoarsePrediction(BaseTransform):
-    """Load ``coarse_probability`` for ``coarse_path``: ``.npy`` with probabilities, or an 8-bit grey PNG over 255.
+    """Load ``coarse_probability`` for ``coarse_path``: ``.npy`` with probabilities, or an 8-bit grey PNG.
+
+    The grey values of a PNG are probabilities over 255; or labels where the dataset has a ``coarse_label_map``, and
+    then the probability of each foreground class is 0 or 1.
 
     The file covers the whole image at any size, (H, W) or (K, H, W), and is resized bilinearly to the image. It joins
     ``seg_fields``, so put this after the loading of image and mask and *before* every transform that moves pixels;
@@ -27,7 +31,10 @@ class LoadCoarsePrediction(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add ``coarse_probability``, float32, (H, W) for one slot and (H, W, K) for more."""
         path = results['coarse_path']
-        probability = self._check(path, self._read(path))
+        if Path(path).suffix == '.png' and results.get('coarse_label_map') is not None:
+            probability = self._read_labels(path, results['coarse_label_map'])
+        else:
+            probability = self._check(path, self._read(path))
         height, width = results['img'].shape[:2]
         # cv2 wants channels last, and gives (H, W) for one channel.
         resized = cv2.resize(
@@ -36,6 +43,12 @@ class LoadCoarsePrediction(BaseTransform):
         results['coarse_probability'] = resized
         results['seg_fields'].append('coarse_probability')
         return results
+
+    @staticmethod
+    def _read_labels(path: str, label_map: dict[int, int]) -> np.ndarray:
+        """A label map as (K, h, w) float32, 0 or 1."""
+        labels = read_mask(path, label_map)
+        return np.stack([labels == label for label in range(1, max(label_map.values()) + 1)]).astype(np.float32)
 
     @staticmethod
     def _read(path: str) -> np.ndarray:

@@ -311,11 +311,13 @@ FAMILIES = dict(
     sam_hq=SAMHQFamily('SamHQ', 'sam', defaults=_VISIBLE),
     sam2=SAM2Family('Sam2', 'sam2', ('sam2_video',), _on('sam2_hiera_det_model')),
     edgetam=SAM2Family('EdgeTam', 'sam2', ('edgetam_video',), _REPVIT),
-    sam3_tracker=SAM3Family('Sam3Tracker', 'sam3', ('sam3_tracker_video', 'sam3_video'), _on('sam3_vit_model')),
+    sam3_tracker=SAM3Family('Sam3Tracker', 'sam3', defaults=_on('sam3_vit_model')),
 )
 # Why other models that `transformers` has do not fit.
+_CONCEPTS = 'it finds all that a text or example boxes name, and takes no points and no mask'
 UNFIT = dict(
-    sam3='it finds all that a text or example boxes name, and takes no points and no mask; sam3_tracker is the part of '
-    'SAM 3 that does',
-    sam3_lite_text='it finds all that a text or example boxes name, and takes no points and no mask',
+    sam3=f'{_CONCEPTS}; sam3_tracker is the part of SAM 3 that does',
+    sam3_lite_text=_CONCEPTS,
+    sam3_video='it is a detector and a tracker; save the tracker alone with '
+    'transformers.Sam3TrackerModel.from_pretrained(...).save_pretrained(folder), and give that folder',
 )

@@ -45,5 +45,4 @@ PUBLISHED = {
     **{f'facebook/sam2-hiera-{size}': sizes for size, sizes in _HIERAS.items()},
     **{f'facebook/sam2.1-hiera-{size}': sizes for size, sizes in _HIERAS.items()},
     'yonigozlan/EdgeTAM-hf': dict(model_type='edgetam'),
-    'facebook/sam3': dict(model_type='sam3_tracker'),
 }

@@ -41,8 +41,7 @@ def stored_sizes(source: str, local_files_only: bool, model_type: str | None = N
         ) from error
     for name, family in FAMILIES.items():
         if stored == name or stored in family.stored_as:
-            # SAM 3's file for videos keeps the interactive part under a name of its own.
-            return {**sizes.get('tracker_config', sizes), 'model_type': name}
+            return {**sizes, 'model_type': name}
     reason = f': {UNFIT[stored]}' if stored in UNFIT else ''
     raise ValueError(
         f'TransformersRefiner: {source} holds a model of the type {stored!r}, expected one of '
