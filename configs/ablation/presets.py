@@ -15,9 +15,9 @@ fragments = dict(
 # there, and one with _delete_=True replaces it.
 presets = {
     'prompts': {
-        'negative-point': {
-            'model.prompt_generator': dict(_delete_=True, type='NegativePoint', box=dict(type='MomentBox'))
-        },
+        # The method's, which may lie inside of the object, and one that does not.
+        'negative-point': {'model.prompt_generator': dict(_delete_=True, type='NegativePoint')},
+        'outside-point': {'model.prompt_generator': dict(_delete_=True, type='OutsidePoint')},
     },
     'selection': {
         'argmax': {'model.refiner.selection': dict(_delete_=True, type='ArgmaxSelection')},

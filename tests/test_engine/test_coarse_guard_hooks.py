@@ -53,7 +53,8 @@ def test_training_stops_when_the_coarse_dice_falls_too_far(run, tmp_path):
     runner.train()
     assert runner.epoch == 2 and ScriptedDice.script == [0.9]
     log = read_log(tmp_path / 'run')
-    assert 'coarse/Dice before training is 0.8000' in log and 'more than 0.02 below the 0.8000' in log
+    assert 'coarse/Dice before training is 0.8000' in log
+    assert 'is 0.7790 after epoch 2, more than 0.02 below the 0.8000' in log
 
 
 def test_the_start_counts_as_a_checkpoint(run, tmp_path):
@@ -75,7 +76,7 @@ def test_a_resumed_run_is_held_to_the_same(run):
     assert again.epoch == 2 and ScriptedDice.script == [0.9]
 
 
-def test_the_best_coarse_weights_come_back(run):
+def test_the_best_coarse_weights_come_back(run, tmp_path):
     runner = run('RestoreCoarseHook', [0.8, 0.85, 0.7, 0.7], epochs=3)
     validated = watch(runner, 'before_val', lambda r: state_of(r.model))
     after = watch(runner, 'after_val', lambda r: state_of(r.model), priority='LOWEST')
@@ -93,6 +94,8 @@ def test_the_best_coarse_weights_come_back(run):
         assert not moved(validated[1], after[epoch]) & coarse
     assert not moved(validated[1], after[1])
     assert optimizer[1]['coarse'] > 0 and optimizer[2]['coarse'] == 0 < optimizer[2]['refiner']
+    log = read_log(tmp_path / 'run')
+    assert all(f'after epoch {epoch} the coarse network goes on from its weights of epoch 1' in log for epoch in (2, 3))
     # The moments begin anew, and training goes on from there.
     assert coarse & moved(after[2], validated[3])
 

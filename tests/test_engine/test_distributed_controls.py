@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from joint_runner import joint_model, save_coarse
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
@@ -16,7 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from ultrarefiner.apis.launch import start_process_group
+from ultrarefiner.apis import launch
 from ultrarefiner.engine.hooks import FrozenNormHook, StagedUnfreezeHook
 from ultrarefiner.registry import MODELS
 
@@ -73,7 +74,7 @@ def two_epochs(model, indices) -> list[dict]:
 def worker(rank: int, port: int, cfg: dict, folder: str) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     torch.set_num_threads(1)
-    start_process_group('pytorch')
+    launch.start_process_group('pytorch')
     for hook in (StagedUnfreezeHook(['coarse'], 1), FrozenNormHook(['coarse'], affine=True)):
         with pytest.raises(ValueError, match='set find_unused_parameters=True in the config'):
             hook.before_train(runner_of(MMDistributedDataParallel(build(cfg))))
@@ -100,3 +101,12 @@ def test_two_processes_equal_one_while_a_part_is_frozen_and_afterwards(small_par
             torch.testing.assert_close(
                 distributed[epoch][name], value, rtol=1e-4, atol=1e-6, msg=lambda text, n=name: f'{n}: {text}'
             )
+
+
+def test_the_setting_of_the_config_reaches_the_wrapper_on_cpus_too(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(launch, 'start_process_group', lambda launcher: None)
+    monkeypatch.setattr(launch.Runner, 'from_cfg', lambda cfg: cfg.model_wrapper_cfg)
+    for setting in (True, False):
+        cfg = Config(dict(find_unused_parameters=setting))
+        assert launch.build_runner(cfg, 'pytorch')['find_unused_parameters'] is setting

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-import torch
 from joint_runner import joint_model, joint_runner, moved, save_coarse, state_of, watch
 from mmengine.runner import EpochBasedTrainLoop
 

@@ -82,6 +82,28 @@ REFINER_ARGUMENTS = {
         dict(refiner=dict(type='IterativeRefiner', refiner=CONV, num_iterations=2, box=BOX), min_size=16),
     ],
     'SAMRefiner': [SAM_ARGUMENTS, dict(selection=dict(type='SingleMaskSelection'), **SAM_ARGUMENTS)],
+    # Every other architecture is checked in tests/test_models/test_refiners/test_transformers_refiner.py.
+    'TransformersRefiner': [
+        dict(
+            arch=dict(
+                model_type='sam',
+                image_size=64,
+                vision_config=dict(
+                    hidden_size=32,
+                    output_channels=32,
+                    num_pos_feats=16,
+                    num_hidden_layers=2,
+                    num_attention_heads=2,
+                    patch_size=8,
+                    window_size=3,
+                    global_attn_indexes=[1],
+                ),
+                prompt_encoder_config=dict(hidden_size=32, patch_size=8),
+                mask_decoder_config=dict(hidden_size=32, mlp_dim=32, num_attention_heads=2, iou_head_hidden_dim=16),
+            ),
+            encoder='trained',
+        )
+    ],
 }
 LOSS_ARGUMENTS = {
     'ChangePenalty': [dict(), dict(floor=0.0)],

@@ -152,7 +152,8 @@ def test_the_table_holds_what_a_cell_costs(bench, first):
 def test_the_config_of_a_cell_is_the_whole_one(bench, first):
     cfg = load_config(bench.work_dir / 'cells/prompts=box+mask/config.py')
     assert [part.type for part in cfg.model.prompt_generator.generators] == ['MomentBox', 'MaskPrompt']
-    assert cfg.test_dataloader == cfg.val_dataloader and cfg.train_cfg.max_epochs == 1
+    assert cfg.train_cfg.max_epochs == 1 and cfg.test_dataloader.dataset.subset == 'val'
+    assert not (bench.work_dir / 'cells/prompts=broken/fold_1/seed_42/best.pth').exists()
 
 
 def test_a_second_call_tries_what_failed_and_nothing_else(bench, first):
@@ -177,6 +178,13 @@ def test_more_cells_folds_and_seeds_may_be_added(bench, first):
     assert 'done     prompts=mask, fold 1, seed 42: training' in said
     assert 'cells/prompts=box/config.py --fold 0 --seed 7 --work-dir' in said
     assert not (bench.work_dir / 'cells/prompts=box').exists()
+
+
+def test_an_evaluation_of_another_evaluator_is_run_again(bench, first):
+    arguments = '--grid', 'prompts=mask', '--folds', '1', '--dry-run'
+    _, said, _ = bench.ablate(*arguments, '--cfg-options', "test_evaluator.boundary_metrics=['HD95']")
+    assert 'done     prompts=mask, fold 1, seed 42: training' in said
+    assert 'waiting  prompts=mask, fold 1, seed 42: val images' in said
 
 
 def test_an_evaluation_older_than_its_weights_is_run_again(bench, first):

@@ -32,11 +32,13 @@ class Run:
         cell (Cell): What it is a run of.
         training (Step): Trains into the run's folder.
         evaluation (Step): Writes ``per_image.csv`` below it.
+        evaluated (str): The text of the config that the evaluation runs.
     """
 
     cell: Cell
     training: Step
     evaluation: Step
+    evaluated: str
 
     @property
     def csv(self) -> Path:
@@ -44,25 +46,26 @@ class Run:
         return self.evaluation.output.with_suffix('.csv')
 
     def waiting(self) -> tuple[Step, ...]:
-        """The steps that have to run: an evaluation is done if it is newer than its weights and its config.
+        """The steps that have to run; an evaluation is done if its config is the same and no newer, nor its weights.
 
         Raises:
             ValueError: If the training was run with other settings or another split.
         """
         if not self.training.is_done():
             return self.training, self.evaluation
-        inputs = (self.training.output.parent / 'best.pth', Path(self.evaluation.arguments[0]))
-        newest = max(path.stat().st_mtime_ns for path in inputs)
-        done = self.evaluation.is_done() and self.evaluation.output.stat().st_mtime_ns >= newest
-        return () if done else (self.evaluation,)
+        config, weights = map(Path, self.evaluation.arguments[:2])
+        if not self.evaluation.is_done() or not config.is_file() or config.read_text() != self.evaluated:
+            return (self.evaluation,)
+        made, *inputs = (path.stat().st_mtime_ns for path in (self.evaluation.output, config, weights))
+        return () if made >= max(inputs) else (self.evaluation,)
 
 
 class Ablation:
     """A grid of config overrides; every cell is trained and evaluated on every fold with every seed.
 
-    Under ``work_dir``: ``cells/{cell}/config.py``, the whole config of a cell, which tools/train.py takes;
-    ``cells/{cell}/fold_{k}/seed_{s}/`` with ``best.pth`` and the other results of a training; below that
-    ``{subset}/per_image.csv``.
+    Under ``work_dir``: ``cells/{cell}/config.py``, the whole config of a cell, which tools/train.py takes, and beside
+    it ``val.py``, which tests on the validation images; ``cells/{cell}/fold_{k}/seed_{s}/`` with ``best.pth`` and the
+    other results of a training; below that ``{subset}/per_image.csv``.
 
     Args:
         config (str): Any config that tools/train.py takes.
@@ -110,7 +113,9 @@ class Ablation:
         self.cells = expand(axes, presets, self.base)
         self.splits = self._read_splits()
         self._check_subset()
-        self._configs = {cell: self._config(cell) for cell in self.cells}
+        self._texts = {cell: self._make_texts(cell) for cell in self.cells}
+        # What a reader of the file gets.
+        self._configs = {cell: Config.fromstring(texts['config.py'], '.py') for cell, texts in self._texts.items()}
         self._check_different()
         self.runs = [self._run(cell, fold, seed) for cell in self.cells for fold in self.folds for seed in self.seeds]
 
@@ -130,12 +135,13 @@ class Ablation:
 
     def write_configs(self) -> None:
         """Write the cells' configs, and the record of what this is an ablation of; call it after `plan`."""
-        for cell, (text, _) in self._configs.items():
-            path = self._folder(cell) / 'config.py'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # An unchanged file keeps its time, and with it the evaluations that rest on it.
-            if not path.is_file() or path.read_text() != text:
-                path.write_text(text)
+        for cell, texts in self._texts.items():
+            self._folder(cell).mkdir(parents=True, exist_ok=True)
+            for name, text in texts.items():
+                path = self._folder(cell) / name
+                # An unchanged file keeps its time, and with it the evaluations that rest on it.
+                if not path.is_file() or path.read_text() != text:
+                    path.write_text(text)
         record = dict(
             base=self._base_fingerprint(),
             config=self.source,
@@ -180,33 +186,34 @@ class Ablation:
         return self.work_dir / 'cells' / cell.folder
 
     def _run(self, cell: Cell, fold: int, seed: int) -> Run:
-        _, raw = self._configs[cell]
         work_dir = self._folder(cell) / f'fold_{fold}' / f'seed_{seed}'
-        cfg = complete_config(copy.deepcopy(raw), {'fold': fold, 'randomness.seed': seed, 'work_dir': str(work_dir)})
-        config = str(self._folder(cell) / 'config.py')
-        title, late = f'{cell.label}, fold {fold}, seed {seed}', ('--fold', str(fold), '--seed', str(seed))
+        own = {'fold': fold, 'randomness.seed': seed, 'work_dir': str(work_dir)}
+        cfg = complete_config(copy.deepcopy(self._configs[cell]), own)
+        title = f'{cell.label}, fold {fold}, seed {seed}'
+        late = ('--fold', str(fold), '--seed', str(seed))
         hashes = {splits.dataset: splits.digest for splits in self.splits}
         training = Step(
             f'{title}: training',
             'train.py',
-            (config, *late, '--work-dir', str(work_dir)),
+            (str(self._folder(cell) / 'config.py'), *late, '--work-dir', str(work_dir)),
             work_dir / RECORD,
             cfg,
             hashes,
         )
         out = str(work_dir / self.subset)
+        evaluated = 'val.py' if self.subset == 'val' else 'config.py'
         evaluation = Step(
             f'{title}: {self.subset} images',
             'test.py',
-            (config, str(work_dir / 'best.pth'), *late, '--work-dir', out, '--out', out),
+            (str(self._folder(cell) / evaluated), str(work_dir / 'best.pth'), *late, '--work-dir', out, '--out', out),
             work_dir / self.subset / 'per_image.json',
             cfg,
             hashes if len(hashes) == 1 else {},  # the results of several datasets name no split
         )
-        return Run(cell, training, evaluation)
+        return Run(cell, training, evaluation, self._texts[cell][evaluated])
 
-    def _config(self, cell: Cell) -> tuple[str, Config]:
-        """The config of a cell: the text of its file, and what a reader of that file gets."""
+    def _make_texts(self, cell: Cell) -> dict[str, str]:
+        """The configs of a cell, by file name."""
         cfg = cell.config(self.base)
         for key, value in self.options.items():
             if has_parent(cfg, key, f'--cfg-options {key}') and _get(cfg, key) != value:
@@ -214,10 +221,11 @@ class Ablation:
                     f'the option {key}={value} has no effect in the cell {cell.label}, which sets {_get(cfg, key)!r}; '
                     'drop it, or the axis'
                 )
+        texts = {'config.py': cfg.pretty_text}
         if self.subset == 'val':
             cfg.test_dataloader = cfg.val_dataloader
-        text = cfg.pretty_text
-        return text, Config.fromstring(text, '.py')
+            texts['val.py'] = cfg.pretty_text
+        return texts
 
     def _base_fingerprint(self) -> str:
         return complete_config(copy.deepcopy(self.base), {'fold': 0, 'randomness.seed': 0}).fingerprint
@@ -226,7 +234,7 @@ class Ablation:
         """The splits of the config's datasets, where it names converted ones."""
         datasets = self.base.get('dataset') or []
         names = [datasets] if isinstance(datasets, str) else datasets
-        if self.base.train_dataloader.dataset.type != 'ConvertedDataset':
+        if self.base.train_dataloader.dataset.get('type') != 'ConvertedDataset':
             return []
         splits = [Splits.load(Path(self.base.data_dir) / name / 'splits.json') for name in names]
         for split in splits:
@@ -242,7 +250,7 @@ class Ablation:
             raise ValueError(f'--subset is {self.subset!r}, expected one of {SUBSETS}')
         if self.base.get('val_dataloader') is None:
             raise ValueError(f'{self.source} has no val_dataloader; an ablation needs a validation')
-        tested = self.base.test_dataloader.dataset.get('subset', 'test')
+        tested = (self.base.get('test_dataloader') or {}).get('dataset', {}).get('subset', 'test')
         if self.subset == 'test' and tested != 'test':
             raise ValueError(
                 f'--subset test: the test_dataloader of {self.source} reads the subset {tested!r}, for there are '
@@ -252,8 +260,10 @@ class Ablation:
     def _check_different(self) -> None:
         """Refuse cells that would be the same training under two names."""
         seen: dict[str, Cell] = {}
-        for cell, (_, raw) in self._configs.items():
-            other = seen.setdefault(complete_config(copy.deepcopy(raw)).fingerprint, cell)
+        for cell, raw in self._configs.items():
+            cfg = complete_config(copy.deepcopy(raw))
+            decisive = f'{cfg.fingerprint} {cfg.get("load_from")} {cfg.get("default_hooks")}'
+            other = seen.setdefault(decisive, cell)
             if other is not cell:
                 raise ValueError(
                     f'the cells {other.label} and {cell.label} are the same training: an axis sets a key that nothing '

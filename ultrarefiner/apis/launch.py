@@ -62,9 +62,7 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     if launcher != 'none' and not torch.cuda.is_available():
         # The Runner reads find_unused_parameters only where it chooses the wrapper itself.
         unused = cfg.get('find_unused_parameters', False)
-        cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel', device_ids=None, find_unused_parameters=unused
-        )
+        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, find_unused_parameters=unused)
     MODELS.import_from_location()
     return Runner.from_cfg(cfg)
 

@@ -111,8 +111,7 @@ def stages_of(table: pd.DataFrame, metric: str) -> list[str]:
 
 
 def _with_interval(name: str, values: pd.Series, groups: Mapping | None) -> dict[str, float]:
-    values = values.dropna()
-    if not len(values):
+    if values.isna().any():  # a mean over the others would hide it
         return {}
     low, high = bootstrap_interval(values.to_numpy(), _groups_of(values, groups))
     return {name: values.mean(), f'{name}.low': low, f'{name}.high': high}

@@ -33,8 +33,8 @@ def test_becoming_surer_is_free():
 
 
 def test_an_empty_mask_that_was_right_is_worth_keeping():
-    empty = torch.full((1, 1, 2, 4), -5.0)
-    assert penalty(empty, -empty, label=[[0] * 4] * 2).item() == pytest.approx(empty.neg().sigmoid()[0, 0, 0, 0] * 2 - 1)
+    empty = logits_of([[0.1] * 4] * 2)
+    assert penalty(empty, -empty, label=[[0] * 4] * 2).item() == pytest.approx(0.9 - 0.1)
 
 
 def test_only_the_refined_stage_learns():
@@ -53,7 +53,7 @@ def test_a_coarse_mask_of_another_size_is_compared_at_the_size_of_the_refined():
     assert penalty(coarse, -refined, label=label).item() > 0.5
 
 
-@pytest.mark.parametrize('arguments, message', [(dict(stage='coarse'), "'coarse', expected 'ref"), (dict(floor=1), '1')])
+@pytest.mark.parametrize('arguments, message', [(dict(stage='coarse'), "'coarse', expected"), (dict(floor=1), 'is 1')])
 def test_arguments_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         STAGE_LOSSES.build(dict(type='ChangePenalty', **arguments))

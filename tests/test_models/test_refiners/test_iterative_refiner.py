@@ -1,5 +1,7 @@
 """IterativeRefiner: what is fed back, how often, and where gradient goes."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -117,6 +119,18 @@ def test_gradient_flows_through_as_many_of_the_last_passes_as_asked(backprop, re
     by_mask, by_point = torch.autograd.grad(logits.square().sum(), (masks, points), allow_unused=True)
     assert (by_mask is not None and by_mask.abs().max() > 0) == reaches
     assert by_point.abs().max() > 0
+
+
+@pytest.mark.parametrize('backprop', [1, 2])
+def test_every_parameter_that_trains_gets_a_gradient_with_every_subset_of_kinds(backprop):
+    for size in range(4):
+        for kinds in itertools.combinations(('points', 'boxes', 'masks'), size):
+            refiner = IterativeRefiner(tiny_refiner(), num_iterations=2, box=BOX, backprop_iterations=backprop).train()
+            refiner.freeze_unused(frozenset(kinds), quality_used=True)
+            output = run(refiner, random_prompts(1, 1, kinds))
+            (output.logits.mean() + output.quality.mean()).backward()
+            silent = [name for name, p in refiner.named_parameters() if p.requires_grad and p.grad is None]
+            assert silent == [], kinds
 
 
 @pytest.mark.parametrize(

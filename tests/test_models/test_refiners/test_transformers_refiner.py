@@ -2,19 +2,24 @@
 
 import copy
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from sam_makers import coarse, random_image, random_prompts
 from transformers_makers import TINY, tiny
 
 from ultrarefiner.models.refiners import TransformersRefiner
 from ultrarefiner.models.refiners.transformers_families import FAMILIES
 from ultrarefiner.models.refiners.transformers_published import PUBLISHED
+from ultrarefiner.registry import REFINERS
 from ultrarefiner.structures import Prompts
+from ultrarefiner.testing import check_refiner
 
 SUBSETS = [kinds for size in range(4) for kinds in itertools.combinations(('points', 'boxes', 'masks'), size)]
 IMAGES = [random_image(40, 60), random_image(60, 40, seed=1)]
+WINDOWED = dict(TINY['sam_hq']['vision_config'], global_attn_indexes=[5])
 QKV = dict(
     sam=r'layers\.\d+\.attn\.qkv',
     sam_hq=r'layers\.\d+\.attn\.qkv',
@@ -39,6 +44,21 @@ def trainable(refiner):
 
 def test_every_architecture_has_a_tiny_one():
     assert TINY.keys() == FAMILIES.keys()
+
+
+@pytest.mark.parametrize('model_type', TINY)
+def test_every_architecture_keeps_the_contract(model_type):
+    check_refiner(dict(type='TransformersRefiner', arch=TINY[model_type], encoder='trained'))
+
+
+@pytest.mark.parametrize('name', ['sam2-1_hiera-tiny', 'sam-hq_vit-b', 'edgetam', 'sam2-small'])
+def test_fragments_build_without_network(name):
+    if name == 'edgetam':
+        pytest.importorskip('timm')
+    path = Path(__file__).resolve().parents[3] / 'configs' / '_base_' / 'models' / f'refiner_{name}.py'
+    with torch.device('meta'):
+        refiner = REFINERS.build(Config.fromfile(path).refiner)
+    assert trainable(refiner)
 
 
 # segment-anything's ViT-B, L and H, with 256 weights more: the position encoding is a buffer there.
@@ -82,6 +102,17 @@ def test_published_edgetam_has_the_parameters_that_its_readme_lists():
         image = TransformersRefiner('yonigozlan/EdgeTAM-hf').model
         video = EdgeTamVideoModel(EdgeTamVideoConfig(vision_config=image.config.vision_config))
     assert sum(parameter.numel() for parameter in video.parameters()) / 1e6 == pytest.approx(13.9, abs=0.1)
+
+
+@pytest.mark.parametrize('model_type', TINY)
+def test_random_weights_have_one_position_encoding_of_sams_frequencies(model_type):
+    torch.manual_seed(0)
+    model = TransformersRefiner(TINY[model_type]).model
+    cells, prompts = (
+        part.positional_embedding for part in (model.shared_image_embedding, model.prompt_encoder.shared_embedding)
+    )
+    assert torch.equal(cells, prompts) and 0.7 < cells.std() < 1.3
+    assert not cells.requires_grad and not prompts.requires_grad
 
 
 @pytest.mark.parametrize('model_type', TINY)
@@ -217,6 +248,7 @@ def test_a_padded_input_gives_sam_2_nothing_of_the_padding():
         (dict(arch=dict(TINY['sam'], image_size=100)), ['100', 'patch size 8']),
         (dict(arch=dict(TINY['sam'], vision_config=dict(hiden_size=8))), ['arch.vision_config', 'hidden_size']),
         (dict(arch=dict(TINY['sam2'], mask_decoder=dict())), ["arch has 'mask_decoder'", 'mask_decoder_config']),
+        (dict(arch=dict(TINY['sam_hq'], vision_config=WINDOWED)), ['first global block', '[5]', '2 blocks']),
         (dict(encoder='unfrozen'), ['TransformersRefiner', 'unfrozen', 'frozen', 'trained', 'LoRAAdapter']),
         (dict(input_profile='mobile'), ['TransformersRefiner', 'mobile', 'medsam', 'sam2']),
         (dict(input_profile=dict(size=(32, 32))), ['(32, 32)', '64 x 64']),

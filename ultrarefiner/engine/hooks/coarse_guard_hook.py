@@ -56,7 +56,7 @@ class CoarseGuardHook(Hook, ABC):
                 f'{type(self).__name__} compares validations, and this run has none; set val_dataloader, val_cfg and '
                 'val_evaluator, or drop the hook'
             )
-        if runner.epoch == 0 and runner.message_hub.get_info(self.info) is None:
+        if runner.iter == 0 and runner.message_hub.get_info(self.info) is None:
             for average in averaged_copies(runner):
                 average.load_state_dict(unwrap(runner.model).state_dict())
             runner.val_loop.run()
@@ -70,7 +70,7 @@ class CoarseGuardHook(Hook, ABC):
         value = self.value_of(metrics)
         before = runner.message_hub.get_info(self.info)
         if before is None:
-            if runner.epoch > 0:
+            if runner.iter > 0:
                 raise ValueError(
                     f'{type(self).__name__}: the resumed checkpoint does not say what {self.metric} was before '
                     'training; resume with the hooks that the run began with, or begin anew'
@@ -78,9 +78,10 @@ class CoarseGuardHook(Hook, ABC):
             runner.message_hub.update_info(self.info, value)
             runner.logger.info(f'{type(self).__name__}: {self.metric} before training is {value:.4f}')
         elif value < before - self.tolerance:
+            # With the epoch in it: mmengine drops a warning that repeats another.
             runner.logger.warning(
-                f'{type(self).__name__}: {self.metric} is {value:.4f}, more than {self.tolerance:g} below the '
-                f'{before:.4f} before training'
+                f'{type(self).__name__}: {self.metric} is {value:.4f} after epoch {runner.epoch}, more than '
+                f'{self.tolerance:g} below the {before:.4f} before training'
             )
             self.on_drop(runner, value, before)
 

@@ -22,14 +22,14 @@ class FrozenNormHook(Hook):
     no statistics; only their scale and shift can be frozen.
 
     Args:
-        parts (Sequence[str]): Regular expressions that match whole module paths, such as 'coarse'.
+        parts (str | Sequence[str]): Regular expressions that match whole module paths, such as 'coarse'.
         affine (bool): Whether scale and shift are frozen too; distributed training then needs
             ``find_unused_parameters=True`` in the config. Defaults to False.
     """
 
     priority = 'HIGH'  # before others count what trains, or note what they may release
 
-    def __init__(self, parts: Sequence[str], affine: bool = False):
+    def __init__(self, parts: str | Sequence[str], affine: bool = False):
         self.patterns = [parts] if isinstance(parts, str) else list(parts)
         self.affine = affine
 

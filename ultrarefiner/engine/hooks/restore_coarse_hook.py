@@ -15,8 +15,8 @@ class RestoreCoarseHook(CoarseGuardHook):
     """Puts the best coarse weights so far back when the coarse masks are worse than before training.
 
     The best are those of the validation with the largest metric, that before training included; they are kept on the
-    CPU, and in every checkpoint but best.pth. The optimizer forgets its moments for these weights. See `CoarseGuardHook`
-    for how worse is measured, and for the arguments.
+    CPU, and in every checkpoint but best.pth. The optimizer forgets its moments for the weights that are put back. See
+    `CoarseGuardHook` for how worse is measured, and for the arguments.
     """
 
     def __init__(self, *args, **kwargs):
@@ -27,7 +27,7 @@ class RestoreCoarseHook(CoarseGuardHook):
         """Compare, then keep the weights if they are the best."""
         super().after_val_epoch(runner, metrics)
         value = self.value_of(metrics)
-        if self._best is None or runner.epoch == 0 or value > self._best['value']:
+        if self._best is None or runner.iter == 0 or value > self._best['value']:
             self._best = dict(value=value, epoch=runner.epoch, weights=_on_cpu(_validated(runner)))
 
     def on_drop(self, runner, value: float, before: float) -> None:
@@ -38,8 +38,8 @@ class RestoreCoarseHook(CoarseGuardHook):
         for weight in coarse.parameters():
             runner.optim_wrapper.optimizer.state.pop(weight, None)
         runner.logger.warning(
-            f'the coarse network goes on from its weights of epoch {self._best["epoch"]}, with {self.metric} '
-            f'{self._best["value"]:.4f}'
+            f'after epoch {runner.epoch} the coarse network goes on from its weights of epoch {self._best["epoch"]}, '
+            f'with {self.metric} {self._best["value"]:.4f}'
         )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:

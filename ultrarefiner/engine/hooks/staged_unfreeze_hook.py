@@ -25,7 +25,7 @@ class StagedUnfreezeHook(Hook):
     Distributed training needs ``find_unused_parameters=True`` in the config.
 
     Args:
-        parts (Sequence[str]): Regular expressions that match whole module paths, such as 'coarse',
+        parts (str | Sequence[str]): Regular expressions that match whole module paths, such as 'coarse',
             'refiner.mask_decoder' or 'coarse.backbone'.
         epochs (int): For how many epochs they are frozen.
 
@@ -33,7 +33,7 @@ class StagedUnfreezeHook(Hook):
         ValueError: If ``parts`` is empty or ``epochs`` is below 1.
     """
 
-    def __init__(self, parts: Sequence[str], epochs: int):
+    def __init__(self, parts: str | Sequence[str], epochs: int):
         self.patterns = [parts] if isinstance(parts, str) else list(parts)
         if not self.patterns or epochs < 1:
             raise ValueError(

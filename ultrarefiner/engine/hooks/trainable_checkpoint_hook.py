@@ -16,7 +16,7 @@ class TrainableCheckpointHook(Hook):
 
     With a frozen or LoRA-adapted image encoder this makes a checkpoint of a few megabytes instead of hundreds. What is
     left out comes from the config, by ``init_weights()``; its fingerprints are stored under
-    ``meta['ultrarefiner_partial']``, and loading over another base is refused. What a hook freezes for a while is saved.
+    ``meta['ultrarefiner_partial']``, and loading over another base is refused. What a hook freezes later is saved.
     """
 
     priority = 'LOW'  # after EMAHook, which exchanges trained and averaged weights name by name

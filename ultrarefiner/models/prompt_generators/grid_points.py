@@ -25,7 +25,7 @@ class GridPoints(BasePromptGenerator):
     is still the centroid's (straight-through). A cell with less than 5 % of an even share of the weight gets a
     padding point (label -1); a mask of fewer pixels than cells gets the same pixel more than once.
 
-    Nothing is chosen among equals, unlike in farthest-point sampling, so the points change smoothly with the mask.
+    Nothing is chosen among equals, unlike in farthest-point sampling: in a convex mask the points follow it smoothly.
 
     Args:
         rows (int): At least 1. Defaults to 2.

@@ -36,10 +36,12 @@ def sum_of_erosions(mask: Tensor, step: int, count: int, border: float = 0.0) ->
     Returns:
         Tensor: (N, K, H, W) in [0, count + 1].
     """
+    size = 2 * step + 1
     total = level = mask
     for _ in range(count):
-        padded = F.pad(level, (step,) * 4, value=border)
-        level = -F.max_pool2d(-padded, kernel_size=2 * step + 1, stride=1)
+        padded = -F.pad(level, (step,) * 4, value=border)
+        # By rows, then by columns: the same as by squares, and faster.
+        level = -F.max_pool2d(F.max_pool2d(padded, (1, size), stride=1), (size, 1), stride=1)
         total = total + level
     return total
 

@@ -101,6 +101,7 @@ class ROIRefiner(RefinerWrapper):
         normalised = windows / image_sizes.flip(-1).repeat(1, 2)[:, None]
         cropped = _crop(_one_slot_each(prompts), normalised)
         images = [image for image in embedding.images for _ in range(slots)]
+        # Slicing needs the numbers, hence the one wait for a GPU.
         crops = [image[:, y0:y1, x0:x1] for image, ((x0, y0, x1, y1),) in zip(images, windows.tolist())]
         seen = self.refiner.encode_image(crops)
 

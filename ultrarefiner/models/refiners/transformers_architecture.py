@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from .transformers_families import FAMILIES, UNFIT, SAMFamily
+from .sam_family import SAMFamily
+from .transformers_families import FAMILIES, UNFIT
 from .transformers_published import PUBLISHED
 from .transformers_weights import stored_sizes
 
