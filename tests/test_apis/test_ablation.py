@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
 
 from ultrarefiner.apis.ablation import Ablation
 from ultrarefiner.apis.config import load_config
@@ -83,8 +82,11 @@ def test_a_dataset_that_is_not_there_is_one_message(tmp_path):
     presets = Presets([CONFIGS / 'ablation' / 'presets.py'])
     options = dict(dataset='tiny', data_dir=str(tmp_path))
     with pytest.raises(ValueError, match=r'splits.json: absent; convert the dataset'):
-        Ablation(str(PHASE1), {'fold': ['0']}, presets, tmp_path, options=options)
+        Ablation(str(PHASE1), {'prompts': ['box']}, presets, tmp_path, options=options)
 
 
-def test_the_presets_file_is_a_config_that_mmengine_reads():
-    assert set(Config.fromfile(CONFIGS / 'ablation' / 'presets.py').keys()) == {'fragments', 'presets', 'joined'}
+@pytest.mark.parametrize('axis', ['fold', 'randomness.seed', 'refiner_size', 'dataset'])
+def test_an_axis_that_changes_no_training_is_refused(tiny_root, tmp_path, axis):
+    message = 'are the same training|neither an axis|has no effect'
+    with pytest.raises((KeyError, ValueError), match=message):
+        ablation(PHASE1, {axis: ['0', '1']}, tiny_root, tmp_path)

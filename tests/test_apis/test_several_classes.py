@@ -36,6 +36,7 @@ test_dataloader = loader
 train_cfg = dict(max_epochs={epochs}, val_interval={epochs})
 optim_wrapper = dict(optimizer=dict(lr=5e-3))
 param_scheduler = [dict(type='ConstantLR', factor=1.0)]
+default_hooks = dict(checkpoint=dict(interval={epochs}))
 """
 
 

@@ -80,7 +80,7 @@ def test_testing_a_partial_best_pth_uses_the_averaged_weights_and_the_base(tiny_
 
 
 def test_what_is_frozen_for_a_while_is_saved(tiny_root, tmp_path, model):
-    hooks = [dict(type='StagedUnfreezeHook', parts=['coarse'], epochs=1), PARTIAL]
+    hooks = [dict(type='StagedUnfreezeHook', parts=['coarse'], epochs=2), PARTIAL]
     joint_runner(tiny_root, tmp_path / 'run', model, epochs=1, hooks=hooks).train()
     saved = torch.load(tmp_path / 'run' / 'best.pth', weights_only=True)
     expected = torch.load(tmp_path / 'coarse.pth')['state_dict']

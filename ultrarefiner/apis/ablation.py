@@ -14,7 +14,7 @@ from mmengine.config import Config
 from ..data_preparation.splits import Splits
 from ..evaluation.ablation_table import CellResult
 from ..evaluation.per_image_csv import read_rows
-from .ablation_grid import Cell, expand, has_parent
+from .ablation_grid import Cell, expand, is_set
 from .config import complete_config
 from .phases import Step
 from .presets import Presets
@@ -22,6 +22,7 @@ from .training_record import RECORD, read_record
 
 ABLATION = 'ablation.json'
 SUBSETS = ('val', 'test')
+SAME_RUN = {'fold': 0, 'randomness.seed': 0}  # of different configs, to compare them
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +107,10 @@ class Ablation:
         self.source, self.work_dir, self.subset, self.options = config, Path(work_dir), subset, dict(options or {})
         self.base = Config.fromfile(config)
         for key in self.options:
-            has_parent(self.base, key, '--cfg-options')
+            is_set(self.base, key, '--cfg-options')
         self.base.merge_from_dict(self.options)
-        self.folds = [self.base.get('fold', 0)] if folds is None else folds
-        self.seeds = [self.base.get('randomness', {}).get('seed', 0)] if seeds is None else seeds
+        self.folds = [self.base.get('fold', 0)] if folds is None else list(dict.fromkeys(folds))
+        self.seeds = [self.base.get('randomness', {}).get('seed', 0)] if seeds is None else list(dict.fromkeys(seeds))
         self.cells = expand(axes, presets, self.base)
         self.splits = self._read_splits()
         self._check_subset()
@@ -216,7 +217,7 @@ class Ablation:
         """The configs of a cell, by file name."""
         cfg = cell.config(self.base)
         for key, value in self.options.items():
-            if has_parent(cfg, key, f'--cfg-options {key}') and _get(cfg, key) != value:
+            if is_set(cfg, key, f'--cfg-options {key}') and _get(cfg, key) != value:
                 raise ValueError(
                     f'the option {key}={value} has no effect in the cell {cell.label}, which sets {_get(cfg, key)!r}; '
                     'drop it, or the axis'
@@ -228,7 +229,7 @@ class Ablation:
         return texts
 
     def _base_fingerprint(self) -> str:
-        return complete_config(copy.deepcopy(self.base), {'fold': 0, 'randomness.seed': 0}).fingerprint
+        return complete_config(copy.deepcopy(self.base), SAME_RUN).fingerprint
 
     def _read_splits(self) -> list[Splits]:
         """The splits of the config's datasets, where it names converted ones."""
@@ -261,13 +262,14 @@ class Ablation:
         """Refuse cells that would be the same training under two names."""
         seen: dict[str, Cell] = {}
         for cell, raw in self._configs.items():
-            cfg = complete_config(copy.deepcopy(raw))
+            cfg = complete_config(copy.deepcopy(raw), SAME_RUN)
             decisive = f'{cfg.fingerprint} {cfg.get("load_from")} {cfg.get("default_hooks")}'
             other = seen.setdefault(decisive, cell)
             if other is not cell:
                 raise ValueError(
-                    f'the cells {other.label} and {cell.label} are the same training: an axis sets a key that nothing '
-                    'reads, such as a variable of a config file (take model.refiner, not refiner), or one value twice'
+                    f'the cells {other.label} and {cell.label} are the same training: an axis sets one value twice, or '
+                    'a key that nothing reads, such as a variable of a config file; take model.refiner.encoder, not '
+                    'refiner.encoder, and --folds and --seeds for those'
                 )
 
 

@@ -46,7 +46,7 @@ class Cell:
         cfg = copy.deepcopy(base)
         for choice, overrides in self.overrides:
             for key, value in copy.deepcopy(overrides).items():
-                if not has_parent(cfg, key, f'--grid {choice}') and isinstance(value, dict):
+                if not is_set(cfg, key, f'--grid {choice}') and isinstance(value, dict):
                     value.pop(DELETE, None)  # mmengine only takes it away where there is something to delete
                 cfg.merge_from_dict({key: value})
         return cfg
@@ -133,11 +133,8 @@ def find_cell(cells: Sequence[Cell], text: str | None) -> Cell:
     return found[0]
 
 
-def has_parent(cfg: Config, key: str, where: str) -> bool:
-    """Check that a dotted key has a place in the config, which mmengine would make silently.
-
-    Returns:
-        bool: Whether the key itself is there already.
+def is_set(cfg: Config, key: str, where: str) -> bool:
+    """Whether a dotted key is in the config; what holds it has to be, for mmengine would make it silently.
 
     Raises:
         KeyError: If what holds the key is not there; the message names the nearest one.
