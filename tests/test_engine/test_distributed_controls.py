@@ -27,7 +27,7 @@ LOSSES = [
     dict(type='StageDice', stage='refined'),
     dict(type='MinOverCandidatesLoss', stage='refined'),
     dict(type='ChangePenalty', floor=0.0),
-    dict(type='BoundaryLoss', stage='refined'),
+    dict(type='StageBoundary', stage='refined'),
 ]
 
 

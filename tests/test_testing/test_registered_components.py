@@ -109,7 +109,7 @@ LOSS_ARGUMENTS = {
     'ChangePenalty': [dict(), dict(floor=0.0)],
     'MinOverCandidatesLoss': [
         dict(),
-        dict(losses=[dict(type='BoundaryLoss'), dict(type='StageDice', loss_weight=2.0)]),
+        dict(losses=[dict(type='StageBoundary'), dict(type='StageDice', loss_weight=2.0)]),
     ],
     'StageDice': [dict(), dict(exponent=2.0)],
 }

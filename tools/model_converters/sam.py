@@ -1,4 +1,4 @@
-r"""Write the SAM of a trained model as a plain file that segment_anything reads, with an adapter merged into its weights.
+r"""Write the SAM of a trained model as a plain file that segment_anything reads, with an adapter merged into it.
 
 Example:
   python tools/model_converters/sam.py \

@@ -31,8 +31,8 @@ _PLACEHOLDER = re.compile(r'\{(' + '|'.join(LATE_VARIABLES) + r')\}')
 def load_config(path: str | Path, options: dict | None = None) -> Config:
     """Read a config, merge options into it, then fill in the late variables.
 
-    A string of a config may hold ``{dataset}``, ``{fold}``, ``{data_dir}``, ``{out_dir}`` or ``{coarse_name}``. They are
-    replaced by the config's top-level values of these names after ``options`` are merged, so that ``fold=3`` on the
+    A string of a config may hold ``{dataset}``, ``{fold}``, ``{data_dir}``, ``{out_dir}`` or ``{coarse_name}``, which
+    are replaced by the config's top-level values of these names after ``options`` are merged, so that ``fold=3`` on the
     command line reaches every path. A string that is one placeholder and nothing else becomes the value itself, with
     its type. ``coarse_name`` keeps the checkpoints of different coarse networks apart; by default it is the ``name`` in
     ``model.coarse``, which is taken out there, so that it changes with the network.

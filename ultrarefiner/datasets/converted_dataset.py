@@ -232,7 +232,7 @@ class ConvertedDataset(BaseSegDataset):
         return str(found[0]) if found else None
 
     def _check_grey_values(self, items: list[dict], faults: Faults) -> None:
-        """Check that PNG predictions are what ``coarse_label_map`` says: a label map taken for probabilities is black."""
+        """Check that PNG predictions are what they are taken for: labels read as probabilities would be black."""
         paths = [item['coarse_path'] for item in items if str(item['coarse_path']).endswith('.png')]
         if paths and self.coarse_labels is None and len(self._metainfo['classes']) > 2:
             several = f'PNG predictions in {self.coarse_dir} for {len(self._metainfo["classes"]) - 1} classes'

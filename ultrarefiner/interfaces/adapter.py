@@ -30,9 +30,10 @@ class BaseAdapter(ABC):
             str | None: None for an entry of the adapter's own.
         """
 
+    @abstractmethod
     def restart(self, module: nn.Module) -> None:
         """Start anew after the plain network's weights were loaded into an adapted ``module``, in place.
 
-        The adapted network is then the plain one again, and its parameters are the same objects. By default there is
-        nothing to do, for an adapter whose start does not rest on the plain weights.
+        The adapted network is then the plain one again; its parameters are the same objects, for an optimizer may have
+        them. There is nothing to do for an adapter that is new and whose start does not rest on the plain weights.
         """

@@ -88,7 +88,9 @@ def _check_restart(adapter: BaseAdapter, network: nn.Module, adapted: nn.Module,
     restarted.load_state_dict({name: plain[key] for name, key in names.items() if key is not None}, strict=False)
     adapter.restart(restarted)
     same = [id(weight) for weight in weights] == [id(weight) for weight in restarted.parameters()]
-    require(same, adapter, 'restart', 'other parameters', 'the same parameters with other values: an optimizer has them')
+    require(
+        same, adapter, 'restart', 'other parameters', 'the same parameters with other values: an optimizer has them'
+    )
     _require_same(adapter, 'restart starts as the plain network', other(inputs), restarted(inputs))
 
 
@@ -151,5 +153,3 @@ def _small_encoder() -> nn.Module:
 
 def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-

@@ -9,6 +9,7 @@ refiner = dict(
     arch=dict(
         model_type='sam2',
         image_size=192,
+        initializer_range=0.1,  # decoder and prompts: 0.02, made for published weights, starts slowly at this width
         vision_config=dict(
             backbone_config=dict(
                 hidden_size=32,

@@ -67,7 +67,9 @@ def test_weights_loaded_after_the_injection_are_the_ones_it_starts_from(options)
     adapter = LoRAAdapter(**options)
     adapter.inject(module)
     weights = list(module.parameters())
-    state = {name: other.state_dict().get(adapter.plain_key(name), value) for name, value in module.state_dict().items()}
+    state = {
+        name: other.state_dict().get(adapter.plain_key(name), value) for name, value in module.state_dict().items()
+    }
     module.load_state_dict(state)
     assert (module(IMAGE) - other(IMAGE)).abs().max() > 1e-2
     adapter.restart(module)

@@ -39,9 +39,7 @@ class Apart(nn.Module):
 def test_it_is_what_peft_makes_of_three_layers(parts, options):
     torch.manual_seed(0)
     ours = Fused()
-    theirs = get_peft_model(
-        Apart(ours.qkv), LoraConfig(target_modules=list(parts), r=2, lora_alpha=6.0, **options)
-    )
+    theirs = get_peft_model(Apart(ours.qkv), LoraConfig(target_modules=list(parts), r=2, lora_alpha=6.0, **options))
     adapter = QKVLoRAAdapter(parts, target_modules='qkv', r=2, lora_alpha=6.0, **options)
     adapter.inject(ours)
     change(ours)

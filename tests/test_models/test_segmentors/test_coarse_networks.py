@@ -35,7 +35,11 @@ def test_it_trains_from_its_config(name, tiny_root, tmp_path):
         'out_dir': str(tmp_path),
         'train_cfg.max_epochs': 1,
         'param_scheduler': [dict(type='ConstantLR', factor=1.0)],
-        **{f'{loader}.{key}': value for loader in ('train_dataloader', 'val_dataloader') for key, value in LOADER.items()},
+        **{
+            f'{loader}.{key}': value
+            for loader in ('train_dataloader', 'val_dataloader')
+            for key, value in LOADER.items()
+        },
     }
     runner = build_runner(load_config(leaf(name), options))
     prepare_training(runner)

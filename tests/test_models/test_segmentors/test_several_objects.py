@@ -58,7 +58,8 @@ def build(small_parts, **changes):
         coarse=dict(type='PrecomputedCoarse', num_slots=2),
         coarse_input=dict(size=(64, 64), grey=True),
         prompt_generator=dict(
-            type='ComposePrompts', generators=[dict(type=name) for name in ('SoftArgmaxPoint', 'MomentBox', 'MaskPrompt')]
+            type='ComposePrompts',
+            generators=[dict(type=name) for name in ('SoftArgmaxPoint', 'MomentBox', 'MaskPrompt')],
         ),
         object_splitter=dict(type='ConnectedComponents', max_objects=2),
         losses=[

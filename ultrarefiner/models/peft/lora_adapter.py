@@ -30,6 +30,4 @@ class LoRAAdapter(PEFTAdapter):
         lora_dropout: float = 0.0,
         **options,
     ):
-        super().__init__(
-            'LoRA', target_modules, r=r, lora_alpha=lora_alpha, lora_dropout=lora_dropout, **options
-        )
+        super().__init__('LoRA', target_modules, r=r, lora_alpha=lora_alpha, lora_dropout=lora_dropout, **options)

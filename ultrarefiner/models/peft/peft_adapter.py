@@ -33,7 +33,7 @@ METHODS = (
 
 @ADAPTERS.register_module()
 class PEFTAdapter(BaseAdapter):
-    r"""Any of `METHODS`, which change single layers, by its name in `peft`: ``dict(type='PEFTAdapter', method='LoHa')``.
+    r"""An adapter of the `peft` package, by the name of its method.
 
     Args:
         method (str): One of `METHODS`, in any case, such as 'LoHa'.

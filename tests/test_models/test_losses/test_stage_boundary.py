@@ -8,7 +8,7 @@ from ultrarefiner.structures import SegOutput, StageTarget
 
 
 def boundary(logits, labels, num_slots=1):
-    loss = STAGE_LOSSES.build(dict(type='BoundaryLoss', stage='refined'))
+    loss = STAGE_LOSSES.build(dict(type='StageBoundary', stage='refined'))
     return loss.per_image(SegOutput(logits), StageTarget([torch.tensor(label) for label in labels], num_slots))
 
 
@@ -27,7 +27,7 @@ def test_it_is_the_formula_of_the_paper_up_to_a_constant():
     label = torch.zeros(12, 16, dtype=torch.long)
     label[3:9, 4:11] = 1
     target = StageTarget([label], 1)
-    loss = STAGE_LOSSES.build(dict(type='BoundaryLoss', stage='refined'))
+    loss = STAGE_LOSSES.build(dict(type='StageBoundary', stage='refined'))
     differences, gradients = [], []
     for _ in range(2):
         logits = torch.randn(1, 1, 12, 16, generator=generator, requires_grad=True)

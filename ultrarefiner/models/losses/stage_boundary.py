@@ -1,4 +1,4 @@
-"""BoundaryLoss: an error costs its distance to the true border."""
+"""StageBoundary: an error costs its distance to the true border."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from .pixel_mean import pixel_mean
 
 
 @STAGE_LOSSES.register_module()
-class BoundaryLoss(BaseStageLoss):
+class StageBoundary(BaseStageLoss):
     """``mean(phi (p - t))``: each pixel's error times its distance to the true border (Kervadec et al., 2019).
 
     ``phi`` is the signed distance of `StageTarget.signed_distance`, negative inside, in diagonals of the image. The
