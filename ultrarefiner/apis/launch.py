@@ -70,10 +70,12 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
 def prepare_training(runner: Runner) -> None:
     """Build all parts, load the initial weights and check where they come from, before any training.
 
+    A hook that has a method ``check_run(runner)`` checks there what the config asks of it.
+
     Raises:
         FileNotFoundError: If a checkpoint to start or to go on from is absent.
-        ValueError: If the model and the dataset differ in their classes, or a checkpoint was trained on images that are
-            held out here.
+        ValueError: If the model and the dataset differ in their classes, a checkpoint was trained on images that are
+            held out here, or a hook cannot do what it is asked to.
     """
     model = unwrap(runner.model)
     datasets = leaves(runner.train_loop.dataloader.dataset)
@@ -84,6 +86,9 @@ def prepare_training(runner: Runner) -> None:
     if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
         raise ValueError(f'there is no optimizer {kind!r}: torch.optim names them, such as AdamW or SGD')
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    for hook in runner.hooks:
+        if hasattr(hook, 'check_run'):
+            hook.check_run(runner)
     resumed = checkpoint_to_resume(runner.cfg)
     if resumed is not None:
         check_provenance(read_checkpoint(resumed, 'give the path of a checkpoint'), datasets, resumed)

@@ -45,8 +45,8 @@ class CoarseGuardHook(Hook, ABC):
             before (float): The metric before training.
         """
 
-    def before_train(self, runner) -> None:
-        """Validate before the first step.
+    def check_run(self, runner) -> None:
+        """Check what the config asks for, before any training.
 
         Raises:
             ValueError: If the run does not validate.
@@ -56,6 +56,14 @@ class CoarseGuardHook(Hook, ABC):
                 f'{type(self).__name__} compares validations, and this run has none; set val_dataloader, val_cfg and '
                 'val_evaluator, or drop the hook'
             )
+
+    def before_train(self, runner) -> None:
+        """Validate before the first step.
+
+        Raises:
+            ValueError: As `check_run`.
+        """
+        self.check_run(runner)
         if runner.iter == 0 and runner.message_hub.get_info(self.info) is None:
             for average in averaged_copies(runner):
                 average.load_state_dict(unwrap(runner.model).state_dict())

@@ -33,8 +33,8 @@ class FrozenNormHook(Hook):
         self.patterns = [parts] if isinstance(parts, str) else list(parts)
         self.affine = affine
 
-    def before_train(self, runner) -> None:
-        """Freeze.
+    def check_run(self, runner) -> None:
+        """Check what the config asks for, before any training.
 
         Raises:
             ValueError: If a name matches nothing or nothing that can be frozen, or the distributed wrapper cannot do
@@ -43,16 +43,30 @@ class FrozenNormHook(Hook):
         if self.affine:
             check_late_freezing(runner.model, 'FrozenNormHook(affine=True)')
         for pattern in self.patterns:
-            norms = [norm for part in find_parts(unwrap(runner.model), pattern).values() for norm in _norms(part)]
-            frozen = [norm for norm in norms if self.affine or _has_statistics(norm)]
+            norms, frozen = self._find(runner, pattern)
             if not frozen:
                 raise ValueError(
                     f'FrozenNormHook: {pattern!r} has {len(norms)} normalisation layers, none of them with running '
                     'statistics; set affine=True to freeze their scale and shift, or drop the name'
                 )
+
+    def before_train(self, runner) -> None:
+        """Freeze.
+
+        Raises:
+            ValueError: As `check_run`.
+        """
+        self.check_run(runner)
+        for pattern in self.patterns:
+            norms, frozen = self._find(runner, pattern)
             for norm in frozen:
                 self._freeze(norm)
             runner.logger.info(f'{len(frozen)} of {len(norms)} normalisation layers of {pattern!r} are frozen')
+
+    def _find(self, runner, pattern: str) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The normalisation layers of a part, and those of them that are to be frozen."""
+        norms = [norm for part in find_parts(unwrap(runner.model), pattern).values() for norm in _norms(part)]
+        return norms, [norm for norm in norms if self.affine or _has_statistics(norm)]
 
     def _freeze(self, norm: nn.Module) -> None:
         if self.affine:

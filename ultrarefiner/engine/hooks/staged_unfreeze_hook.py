@@ -44,12 +44,12 @@ class StagedUnfreezeHook(Hook):
         self._parts: dict[str, nn.Module] = {}
         self._weights: list[nn.Parameter] = []
 
-    def before_train(self, runner) -> None:
-        """Find the parts and note what in them trains, before any such hook freezes.
+    def check_run(self, runner) -> None:
+        """Check what the config asks for, before any training.
 
         Raises:
-            ValueError: If training counts iterations, a name matches nothing or nothing that trains, or the distributed
-                wrapper cannot do without a gradient.
+            ValueError: If training counts iterations, a name matches nothing, or the distributed wrapper cannot do
+                without a gradient.
         """
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
@@ -57,6 +57,16 @@ class StagedUnfreezeHook(Hook):
                 'epochs; set train_cfg.by_epoch=True'
             )
         check_late_freezing(runner.model, 'StagedUnfreezeHook')
+        for pattern in self.patterns:
+            find_parts(unwrap(runner.model), pattern)
+
+    def before_train(self, runner) -> None:
+        """Find the parts and note what in them trains, before any such hook freezes.
+
+        Raises:
+            ValueError: As `check_run`, or if a name matches nothing that trains.
+        """
+        self.check_run(runner)
         self._parts = {}
         for pattern in self.patterns:
             found = find_parts(unwrap(runner.model), pattern)

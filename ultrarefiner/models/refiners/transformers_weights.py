@@ -6,7 +6,6 @@ import copy
 import json
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from ...utils.partial_checkpoint import shorten
@@ -59,7 +58,7 @@ def read_weights(model_class: type, config: object, source: str, local_files_onl
         local_files_only (bool): Whether to keep off the network.
 
     Returns:
-        dict[str, Tensor]: All entries of the plain model's state dict, float32.
+        dict[str, Tensor]: All entries of the plain model's state dict.
 
     Raises:
         FileNotFoundError: If the folder or name is not there.
@@ -76,7 +75,6 @@ def read_weights(model_class: type, config: object, source: str, local_files_onl
             model_class,
             source.removeprefix(HUB),
             config=copy.deepcopy(config),
-            dtype=torch.float32,
             local_files_only=local_files_only,
             ignore_mismatched_sizes=True,  # they are in the report, with everything else that does not fit
             output_loading_info=True,

@@ -1,0 +1,4 @@
+"""The small SAM on a crop of the original pixels around the coarse mask."""
+
+_base_ = './refiner_sam-small.py'
+refiner = dict(_delete_=True, type='ROIRefiner', refiner=_base_.refiner, margin=0.5)
