@@ -103,7 +103,9 @@ def main() -> None:
             write_results(ablation, base.label, failures)
             console.print(f'{left.total()} of {len(waiting)} runs are left; so far: {work_dir}/ablation.md')
     table = write_results(ablation, base.label, failures)
-    console.print(terminal_table(table, base.label))
+    # A log file has no width of its own, and a table cut to 80 characters says nothing.
+    wide = console if console.is_terminal else Console(width=200)
+    wide.print(terminal_table(table, base.label))
     console.print(f'{work_dir}/ablation.md, .csv and .png, in {time.time() - started:.0f} s')
     if failures:
         console.print(f'{len(failures)} of {len(plan)} runs failed; the same command tries them again')
@@ -153,7 +155,7 @@ def terminal_table(table: pd.DataFrame, base: str) -> Table:
     drawn = Table(box=None, padding=(0, 1))
     kept = [number for number, head in enumerate(heads) if head not in COST_HEADS]
     for number in kept:
-        drawn.add_column(heads[number], justify='right' if number else 'left')
+        drawn.add_column(heads[number], justify='right' if number else 'left', no_wrap=not number)
     for row in body:
         drawn.add_row(*(row[number] for number in kept))
     return drawn

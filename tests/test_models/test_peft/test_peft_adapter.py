@@ -90,6 +90,11 @@ def test_names_that_match_nothing_are_refused_by_every_method(method):
         PEFTAdapter(method, target_modules='none', **options).inject(encoder())
 
 
+def test_one_name_of_a_list_that_matches_nothing_is_refused():
+    with pytest.raises(ValueError, match=r'LoRAAdapter: prj matches no layer. .* are .*blocks.\{i\}.attn.proj'):
+        LoRAAdapter(['qkv', 'prj']).inject(encoder())
+
+
 def test_merging_twice_is_refused():
     module = encoder()
     adapter = PEFTAdapter('LoKr', r=2)

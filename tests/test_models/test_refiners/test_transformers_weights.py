@@ -20,7 +20,7 @@ def outputs(refiner):
 def saved(tmp_path, architecture, **config):
     """A folder as save_pretrained makes it, with changes to config.json; and the refiner it came from."""
     source = tiny(architecture)
-    source.model.save_pretrained(tmp_path)
+    source.save_pretrained(tmp_path)
     path = tmp_path / 'config.json'
     path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
     return str(tmp_path), source
@@ -61,6 +61,18 @@ def test_plain_weights_fit_an_adapted_encoder_and_give_the_same_outputs(model_ty
     adapted = TransformersRefiner(pretrained=folder, encoder=adapter)
     adapted.init_weights()
     torch.testing.assert_close(outputs(adapted), outputs(source), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize('model_type', ['sam', 'sam2'])
+def test_a_trained_adapter_is_saved_merged_and_stays(model_type, tmp_path):
+    adapter = dict(type='LoRAAdapter', target_modules=QKV[model_type], r=2)
+    adapted = tiny(model_type, encoder=adapter)  # with weights of its own in the adapter
+    before = outputs(adapted)
+    adapted.save_pretrained(tmp_path)
+    loaded = TransformersRefiner(pretrained=str(tmp_path))
+    loaded.init_weights()
+    torch.testing.assert_close(outputs(loaded), before, atol=1e-3, rtol=1e-3)
+    assert torch.equal(outputs(adapted), before)
 
 
 def test_half_precision_weights_become_single_precision(tmp_path):

@@ -57,14 +57,17 @@ class PEFTAdapter(BaseAdapter):
 
         Raises:
             TypeError: If the method does not know an option.
-            ValueError: If no layer has such a name, the message lists the names there are; or the method refuses it.
+            ValueError: If a name or the expression matches no layer, the message lists those there are; or the method
+                refuses one.
         """
+        layers = _layers(module)
         try:
             self._inject(module)
+            self._check_every_target(module)
         except ValueError as error:
             raise ValueError(
                 f'{type(self).__name__}: {error} target_modules is {self.options["target_modules"]!r}; the linear and '
-                f'convolution layers of {type(module).__name__} are {", ".join(_layers(module))} ({{i}} is a number)'
+                f'convolution layers of {type(module).__name__} are {", ".join(layers)} ({{i}} is a number)'
             ) from error
 
     def merge(self, module: nn.Module) -> None:
@@ -97,6 +100,15 @@ class PEFTAdapter(BaseAdapter):
         from peft import inject_adapter_in_model
 
         inject_adapter_in_model(self._config_class(**self.options), module)
+
+    def _check_every_target(self, module: nn.Module) -> None:
+        """Check that every name of a list matches a layer; peft is content with one of them."""
+        targets, adapted = self.options['target_modules'], _adapted_layers(module)
+        if isinstance(targets, str):
+            return
+        idle = [target for target in targets if not any(f'.{name}'.endswith(f'.{target}') for name in adapted)]
+        if idle:
+            raise ValueError(f'{", ".join(idle)} matches no layer.')
 
 
 def _find(method: str) -> tuple[type, str]:

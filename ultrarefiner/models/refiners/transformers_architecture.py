@@ -39,7 +39,7 @@ def resolve(arch: str | dict | None, pretrained: str | None, local_files_only: b
     if arch is None and pretrained not in PUBLISHED:
         sizes = stored_sizes(pretrained, local_files_only)
         family = FAMILIES[sizes['model_type']]
-        with explained_import_error(sizes['model_type']):
+        with _explained_import_error(sizes['model_type']):
             return family, family.classes()[0].from_dict(sizes)
     arch = pretrained if arch is None else arch
     sizes = dict(base=arch) if isinstance(arch, str) else dict(arch)
@@ -48,12 +48,12 @@ def resolve(arch: str | dict | None, pretrained: str | None, local_files_only: b
         if base not in PUBLISHED:
             raise ValueError(
                 f'TransformersRefiner: arch is {base!r}, expected one of {", ".join(PUBLISHED)}, or a dict of sizes '
-                'with a model_type; arch=None reads the architecture from the folder or file that pretrained names'
+                'with a model_type; arch=None reads the architecture from the folder that pretrained names'
             )
         sizes = _merge(PUBLISHED[base], sizes)
     model_type = sizes.pop('model_type', None)
     family = _family(model_type)
-    with explained_import_error(model_type):
+    with _explained_import_error(model_type):
         return family, _config(family, sizes, side)
 
 
@@ -67,14 +67,23 @@ def build_model(family: SAMFamily, config: object) -> nn.Module:
     Raises:
         ImportError: If the architecture needs a package that is not installed.
     """
-    with explained_import_error(config.model_type):
+    with _explained_import_error(config.model_type):
         model = family.classes()[1](config).float()
     family.prepare(model)
     return model
 
 
+def _family(model_type: str | None) -> SAMFamily:
+    if model_type in FAMILIES:
+        return FAMILIES[model_type]
+    reason = f'; {model_type} does not fit: {UNFIT[model_type]}' if model_type in UNFIT else ''
+    raise ValueError(
+        f'TransformersRefiner: arch has the model_type {model_type!r}, expected one of {", ".join(FAMILIES)}{reason}'
+    )
+
+
 @contextmanager
-def explained_import_error(model_type: str) -> Iterator[None]:
+def _explained_import_error(model_type: str) -> Iterator[None]:
     """Say which architecture wanted a package that is not there."""
     try:
         yield
@@ -85,15 +94,6 @@ def explained_import_error(model_type: str) -> Iterator[None]:
             f'TransformersRefiner: {model_type} needs the package timm, which makes its image encoder and is not '
             'installed: pip install timm'
         ) from error
-
-
-def _family(model_type: str | None) -> SAMFamily:
-    if model_type in FAMILIES:
-        return FAMILIES[model_type]
-    reason = f'; {model_type} does not fit: {UNFIT[model_type]}' if model_type in UNFIT else ''
-    raise ValueError(
-        f'TransformersRefiner: arch has the model_type {model_type!r}, expected one of {", ".join(FAMILIES)}{reason}'
-    )
 
 
 def _config(family: SAMFamily, sizes: dict, side: int | None) -> object:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -23,8 +26,7 @@ class TransformersRefiner(BaseRefiner):
     r"""SAM, SAM-HQ, SAM 2, EdgeTAM or the interactive part of SAM 3, made of the models of the `transformers` package.
 
     With the same weights, image and prompts its masks and predicted IoU are those of the model in `transformers` with
-    its processor; a batch gives what its images give one by one. The model can be saved for `transformers` with
-    ``refiner.model.save_pretrained(folder)``.
+    its processor; a batch gives what its images give one by one.
 
     Args:
         arch (str | dict, optional): The architecture: a published name (`transformers_published.PUBLISHED`), such as
@@ -161,3 +163,15 @@ class TransformersRefiner(BaseRefiner):
         )
         if self.adapter is not None:
             self.adapter.restart(self.model.vision_encoder)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder for ``pretrained`` and for `transformers`, with an adapter merged; the refiner stays.
+
+        Args:
+            folder (str | Path): Is made if it is absent.
+        """
+        plain = self.model
+        if self.adapter is not None:
+            plain = copy.deepcopy(self.model)
+            self.adapter.merge(plain.vision_encoder)
+        plain.save_pretrained(folder)

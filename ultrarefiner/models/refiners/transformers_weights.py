@@ -126,7 +126,7 @@ def _absent(source: str, reason: str, model_type: str | None) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
 
 
 def _load_quietly(model_class: type, source: str, **options) -> tuple[nn.Module, dict]:
