@@ -1,3 +1,3 @@
-"""No refiner: the coarse mask as it is. For phase 3 and for testing; there is nothing in it that phase 2 could train."""
+"""No refiner: the coarse mask as it is. For phase 3 and testing; phase 2 would find nothing in it to train."""
 
 refiner = dict(type='IdentityRefiner')
