@@ -1,9 +1,11 @@
 """Fixtures for every test: a tiny converted dataset, and a clean slate after a Runner."""
 
 import logging
+import os
 
 import numpy as np
 import pytest
+import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
@@ -12,6 +14,12 @@ from PIL import Image
 from ultrarefiner.data_preparation.splits import Splits
 
 TINY_SIZE = (40, 48)  # height, width
+
+# The workers of pytest-xdist share the cores; with a thread a core in each they wait for one another. The variable is
+# for the processes that tests start.
+THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1)))
+torch.set_num_threads(THREADS)
+os.environ.setdefault('OMP_NUM_THREADS', str(THREADS))
 
 
 @pytest.fixture(scope='session')
