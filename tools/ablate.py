@@ -17,14 +17,13 @@ from collections import Counter
 from pathlib import Path
 
 import pandas as pd
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.ablation import SUBSETS, Ablation
 from ultrarefiner.apis.ablation_grid import find_cell, parse_grid
-from ultrarefiner.apis.cli import one_message, tool_parser
+from ultrarefiner.apis.cli import OptionAction, one_message, tool_parser
 from ultrarefiner.apis.presets import Presets
 from ultrarefiner.apis.step_runner import StepRunner
 from ultrarefiner.evaluation.ablation_markdown import COST_HEADS, ablation_markdown, summary
@@ -62,7 +61,7 @@ def parse_args():
     parser.add_argument('--processes', type=int, default=1, help='processes (GPUs) of each training')
     parser.add_argument('--dry-run', action='store_true', help='print the commands and what is done, and run nothing')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='further options, for every cell'
+        '--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE', help='further options, for every cell'
     )
     return parser.parse_args()
 
@@ -125,6 +124,9 @@ def write_results(ablation: Ablation, base: str, failures: dict) -> pd.DataFrame
         'p: paired permutation test against the base, signs flipped by group; Holm: adjusted for all rows together.',
         'Training time is that of the iterations, without validation; memory is that of the training process.',
     ]
+    kept = {path.name for path in (ablation.work_dir / 'cells').iterdir()} - {cell.folder for cell in ablation.cells}
+    if kept:
+        facts.append(f'In `cells/` are {len(kept)} more, of earlier calls with other grids: {", ".join(sorted(kept))}')
     table.to_csv(ablation.work_dir / 'ablation.csv', index=False)
     markdown = ablation_markdown(table, f'Ablation of {Path(ablation.source).stem}', base, facts)
     (ablation.work_dir / 'ablation.md').write_text(markdown)

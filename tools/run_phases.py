@@ -11,11 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import one_message, tool_parser
+from ultrarefiner.apis.cli import OptionAction, one_message, tool_parser
 from ultrarefiner.apis.phases import Pipeline
 from ultrarefiner.apis.step_runner import StepFailed, StepRunner
 from ultrarefiner.evaluation.per_image_csv import read_means
@@ -42,7 +41,7 @@ def parse_args():
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         metavar='KEY=VALUE',
         help='for every phase; for one where KEY begins with coarse., refine. or joint.',
     )

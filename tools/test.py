@@ -36,11 +36,17 @@ def main() -> None:
             if args.out and evaluator.type == 'RefinementMetric':
                 evaluator.csv_path = str(Path(args.out) / 'per_image.csv')
                 evaluator.mask_dir = str(Path(args.out) / 'masks')
+                evaluator.notes = dict(guarded='GuardedRefiner' in refiner_types(cfg.model.get('refiner')))
         if args.show_dir:
             cfg.default_hooks.visualization.show_dir = args.show_dir
         runner = build_runner(cfg, args.launcher)
         prepare_testing(runner, args.checkpoint)
     runner.test()
+
+
+def refiner_types(refiner: dict | None) -> list[str]:
+    """The type of a refiner, and of those that it holds."""
+    return [] if refiner is None else [str(refiner.type), *refiner_types(refiner.get('refiner'))]
 
 
 if __name__ == '__main__':

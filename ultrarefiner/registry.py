@@ -54,6 +54,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
 )
 OPTIMIZERS = Registry('optimizer', parent=mmseg.OPTIMIZERS, scope='ultrarefiner')
 PARAM_SCHEDULERS = Registry('parameter scheduler', parent=mmseg.PARAM_SCHEDULERS, scope='ultrarefiner')
+WEIGHT_INITIALIZERS = Registry('weight initializer', parent=mmseg.WEIGHT_INITIALIZERS, scope='ultrarefiner')
 VISBACKENDS = Registry('vis_backend', parent=mmseg.VISBACKENDS, scope='ultrarefiner')
 VISUALIZERS = Registry('visualizer', parent=mmseg.VISUALIZERS, scope='ultrarefiner')
 
@@ -106,7 +107,7 @@ class Family:
         if isinstance(cfg, self.base):
             return cfg
         if not isinstance(cfg, dict) or 'type' not in cfg:
-            raise TypeError(f"a {self.noun} is built from a dict with the key 'type', got {cfg!r}")
+            raise TypeError(f"{self.noun} is built from a dict with the key 'type', got {cfg!r}")
         kind = cfg['type']
         cls = self.registry.get(kind) if isinstance(kind, str) else kind
         if cls is None or not (inspect.isclass(cls) and issubclass(cls, self.base)):

@@ -8,8 +8,14 @@ import torch
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.model import build_model
 from ultrarefiner.registry import MODELS
+from ultrarefiner.testing import check_coarse
 
 CONFIG = Path(__file__).parent / 'configs' / 'phase1_dilated.py'
+
+
+def test_contract():
+    cfg = load_config(CONFIG)
+    check_coarse(cfg.model.coarse, cfg.model.coarse_input)
 
 
 def test_the_config_builds_and_trains():

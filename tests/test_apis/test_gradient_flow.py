@@ -63,21 +63,23 @@ def test_the_ways_add_up_to_the_whole(flow):
 
 
 def test_finite_differences_confirm_the_slopes(flow):
-    for way in flow.measure(step=0.02):
-        assert way.slope == pytest.approx(way.norm, rel=0.02), way.way
+    for way in flow.measure(steps=(0.1, 0.02)):
+        far, near = way.slopes
+        assert near == pytest.approx(way.norm, rel=0.02), way.way
+        assert abs(near - way.norm) < abs(far - way.norm)
 
 
 def test_weights_are_as_they_were(flow):
     before = [weight.clone() for weight in flow.weights]
-    flow.measure(step=0.02)
+    flow.measure(steps=(0.02,))
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(before, flow.weights))
 
 
 def test_a_hard_box_lets_nothing_through(flow):
     flow.model.prompt_generator.generators[1] = MODELS.build(dict(type='ThresholdBox'))
     flow.__init__(flow.model, flow.images, flow.samples, as_if_found=True)
-    by_way = {way.way: way for way in flow.measure(step=0.02)}
-    assert by_way['ThresholdBox'].norm == 0 == by_way['ThresholdBox'].slope
+    by_way = {way.way: way for way in flow.measure(steps=(0.02,))}
+    assert by_way['ThresholdBox'].norm == 0 == by_way['ThresholdBox'].slopes[0]
     assert by_way['MaskPrompt'].norm > 0
 
 

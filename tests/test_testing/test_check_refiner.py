@@ -15,6 +15,7 @@ class ToyRefiner(BaseRefiner):
     """Adds what the prompts say to an image feature; one weight a prompt kind."""
 
     accepts = frozenset({'points', 'boxes', 'masks'})
+    predicts_quality = True
 
     def __init__(self, init_cfg=None):
         super().__init__(init_cfg)
@@ -117,6 +118,20 @@ class AcceptsNothing(ToyRefiner):
     accepts = frozenset()
 
 
+class AcceptsAMisspeltKind(ToyRefiner):
+    accepts = frozenset({'points', 'mask'})
+
+
+class NeedsAMask(ToyRefiner):
+    def decode(self, embedding, coarse, prompts, size):
+        prompts.masks.float()
+        return super().decode(embedding, coarse, prompts, size)
+
+
+class DeniesItsQuality(ToyRefiner):
+    predicts_quality = False
+
+
 def test_a_sound_refiner_passes():
     check_refiner(dict(type=ToyRefiner))
 
@@ -125,6 +140,9 @@ def test_a_sound_refiner_passes():
     'broken, promise',
     [
         (AcceptsNothing, 'declared kinds'),
+        (AcceptsAMisspeltKind, 'declared kinds'),
+        (NeedsAMask, "a result for 2 images, 1 slot(s), the prompts ['boxes']"),
+        (DeniesItsQuality, 'predicted quality'),
         (RefusesMasks, 'finite logits'),
         (OwnSize, 'shape of logits'),
         (FlatQuality, 'shape of quality'),

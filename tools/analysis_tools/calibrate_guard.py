@@ -80,7 +80,7 @@ def read_summary(path: Path) -> dict:
 
     Raises:
         FileNotFoundError: If the results or the summary are absent.
-        ValueError: If they are known to be of other than validation images.
+        ValueError: If they are known to be of other than validation images, or of a refiner behind a guard.
     """
     beside = path.with_suffix('.json')
     for file in (path, beside):
@@ -93,6 +93,11 @@ def read_summary(path: Path) -> dict:
         raise ValueError(
             f'{path} holds results of the {summary["subset"]} images, expected those of validation images: test images '
             'must not choose the guard, and on training images a refiner is at its best; see --help'
+        )
+    if summary.get('guarded'):
+        raise ValueError(
+            f'{path} holds results of a refiner behind a guard, which has put the coarse masks back already; test '
+            'without the guard, with the same checkpoint'
         )
     return {key: summary.get(key) for key in ('dataset', 'split_sha256', 'subset', 'fold', 'images')}
 

@@ -2,12 +2,16 @@ r"""Measure the gradient of the refined loss that reaches the coarse network, th
 
 Takes one batch of the config's training set, or random images with a disc where --random is given, and prints for each
 part of the config's prompt generator, the others held, the norm of the gradient on the coarse network's weights, and
-its direction against the gradient of the coarse loss and against the whole one. With --check also its slope by finite
-differences, which equals the norm where the way is differentiable; for small models.
+its direction against the gradient of the coarse loss and against the whole one.
+
+With --check also its slope by finite differences, one column a step. It tends to the norm as the step shrinks, until
+float32 rounds it away; how near it comes depends on how smooth the networks are: rectifiers, and batch statistics of one
+image, bend within a hundredth.
 
 Example:
-  python tools/analysis_tools/gradient_flow.py --random --check 0.01 \
-      configs/ultrarefiner/ultrarefiner_transunet-small_sam-small_soft-prompts_phase3-1xb4-2e_busi-192x192.py
+  python tools/analysis_tools/gradient_flow.py \
+      configs/ultrarefiner/ultrarefiner_transunet-small_sam-small_soft-prompts_phase3-1xb4-2e_busi-192x192.py \
+      --random --check 0.01 0.003 0.001
 """
 
 import resource
@@ -34,7 +38,7 @@ def main() -> None:
     parser.add_argument('--random', action='store_true', help='random images and weights: needs neither data nor files')
     parser.add_argument('--batch-size', type=int, default=1)
     parser.add_argument(
-        '--check', type=float, metavar='STEP', help='compare with finite differences of this step length, such as 0.01'
+        '--check', type=float, nargs='+', default=(), metavar='STEP', help='compare with finite differences'
     )
     add_config_arguments(parser)
     args = parser.parse_args()
@@ -53,7 +57,7 @@ def main() -> None:
         images, samples = random_batch(args.batch_size) if args.random else first_batch(cfg, model, args.batch_size)
     started = time.time()
     flows = GradientFlow(model, images, samples, as_if_found=args.random).measure(args.check)
-    show(flows, model, images, time.time() - started)
+    show(flows, args.check, model, images, time.time() - started)
 
 
 def random_batch(size: int) -> tuple[list, list]:
@@ -75,17 +79,17 @@ def first_batch(cfg, model, size: int) -> tuple[list, list]:
     return batch['inputs'], batch['data_samples']
 
 
-def show(flows: list, model, images: list, seconds: float) -> None:
+def show(flows: list, steps: list, model, images: list, seconds: float) -> None:
     """Print the table, and what it cost."""
     table = Table(title='gradient of the refined loss on the coarse network')
     titles = ['through', 'kinds', 'norm', 'cos coarse loss', 'cos all']
-    checked = flows[0].slope is not None
-    for title in titles + ['slope'] * checked:
+    for title in titles + [f'slope, step {step:g}' for step in steps]:
         table.add_column(title, justify='left' if title in ('through', 'kinds') else 'right')
     for flow in flows:
         cells = [f'{flow.norm:.3e}', f'{flow.cosine_coarse:+.3f}', f'{flow.cosine_all:+.3f}']
-        table.add_row(flow.way, flow.kinds, *cells, *([f'{flow.slope:.3e}'] if checked else []))
-    console = Console()
+        table.add_row(flow.way, flow.kinds, *cells, *(f'{slope:.3e}' for slope in flow.slopes))
+    # A file or a pipe has no width of its own.
+    console = Console() if Console().is_terminal else Console(width=160)
     console.print(table)
     count = sum(weight.numel() for weight in model.parameters())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

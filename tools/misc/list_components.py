@@ -30,7 +30,9 @@ def main() -> None:
         table.add_column(title, no_wrap=title != 'purpose')
     for part in components:
         table.add_row(part.kind, part.name, part.purpose)
-    Console().print(table)
+    # A file or a pipe has no width of its own.
+    console = Console()
+    (console if console.is_terminal else Console(width=200)).print(table)
 
 
 if __name__ == '__main__':

@@ -14,8 +14,9 @@ from mmengine.config import Config
 from ..data_preparation.splits import Splits
 from ..evaluation.ablation_table import CellResult
 from ..evaluation.per_image_csv import read_rows
-from .ablation_grid import Cell, expand, is_set
+from .ablation_grid import Cell, expand
 from .config import complete_config
+from .config_keys import is_set
 from .phases import Step
 from .presets import Presets
 from .training_record import RECORD, read_record

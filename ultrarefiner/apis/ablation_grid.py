@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from mmengine.config import Config, DictAction
 
-from .presets import DELETE, Presets, nearest
+from .config_keys import is_set, nearest
+from .presets import DELETE, Presets
 
 
 @dataclass(frozen=True)
@@ -133,30 +134,15 @@ def find_cell(cells: Sequence[Cell], text: str | None) -> Cell:
     return found[0]
 
 
-def is_set(cfg: Config, key: str, where: str) -> bool:
-    """Whether a dotted key is in the config; what holds it has to be, for mmengine would make it silently.
-
-    Raises:
-        KeyError: If what holds the key is not there; the message names the nearest one.
-    """
-    node, *names = cfg, *key.split('.')
-    for depth, name in enumerate(names):
-        keys = [str(index) for index in range(len(node))] if isinstance(node, (list, tuple)) else node
-        if not isinstance(keys, (Mapping, Config, list)):
-            held = '.'.join(names[:depth])
-            raise KeyError(f'{where} sets {key}, but {held} is {node!r} in the config and holds no {name!r}')
-        if name not in keys:
-            if depth == len(names) - 1 and isinstance(keys, (Mapping, Config)):
-                return False
-            missing = '.'.join(names[: depth + 1])
-            raise KeyError(f'{where} sets {key}, but the config has no {missing}{nearest(name, keys)}')
-        node = node[int(name)] if isinstance(node, (list, tuple)) else node[name]
-    return True
-
-
 def _overrides(axis: str, value: str, presets: Presets, base: Config) -> dict:
     if axis in presets.axes:
-        return presets.overrides(axis, value)
+        overrides = presets.overrides(axis, value)
+        if 'model.coarse' in overrides and base.model.coarse.type == 'PrecomputedCoarse':
+            raise ValueError(
+                f'--grid {axis}={value}: the config reads stored predictions, and a coarse network in their place '
+                'would be an untrained one; give a config of phase 1 or 3'
+            )
+        return overrides
     if axis.partition('.')[0] not in base:
         raise KeyError(
             f'--grid {axis}: neither an axis of the presets ({", ".join(presets.axes)}) nor a key of the config'

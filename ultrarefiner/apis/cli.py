@@ -12,6 +12,21 @@ from mmengine.config import DictAction
 USER_ERRORS = (AssertionError, ImportError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
+class OptionAction(DictAction):
+    """mmengine's reading of KEY=VALUE, with a word on what it cannot read."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Read the options of one argument."""
+        for text in values:
+            key, _, value = text.partition('=')
+            if not value or value.lstrip().startswith(('dict(', '{')):
+                parser.error(
+                    f'{text}: expected KEY=VALUE, and a dict only entry by entry, such as {key}.type=NAME; or write it '
+                    'in a config of your own that has this one as its _base_'
+                )
+        super().__call__(parser, namespace, values, option_string)
+
+
 def tool_parser(description: str) -> argparse.ArgumentParser:
     """A parser whose help shows the tool's docstring: what it does, and an example that works."""
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,7 +53,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         metavar='KEY=VALUE',
         help='override any key of the config: model.refiner.arch=vit_l, or a.b=[1,2] or a.b=1,2',
     )

@@ -12,6 +12,8 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
 
+from .config_keys import check_options
+
 LATE_VARIABLES = ('dataset', 'fold', 'data_dir', 'out_dir', 'coarse_name')
 DECISIVE_KEYS = (
     'dataset',
@@ -50,6 +52,7 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
 
     Raises:
         FileNotFoundError: If the file does not exist.
+        KeyError: If an option sets something in what the config does not have.
         ValueError: If a placeholder has no value in the config, or ``dataset`` is a list where one name is needed.
     """
     if not Path(path).is_file():
@@ -60,6 +63,7 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
 def complete_config(cfg: Config, options: dict | None = None) -> Config:
     """What `load_config` does with a config that was read already; ``cfg`` itself is changed."""
     if options:
+        check_options(cfg, options)
         cfg.merge_from_dict(options)
         # The file's own custom_imports were imported while it was read.
         if any(key.startswith('custom_imports') for key in options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -27,8 +28,10 @@ class Flow:
         cosine_coarse (float): Cosine of its angle with the gradient of the coarse loss: negative where the two losses
             pull the coarse network apart. NaN where one of them is zero.
         cosine_all (float): Cosine of its angle with the gradient on all ways together.
-        slope (float, optional): Its derivative along its own direction, by central finite differences; equal to
-            ``norm`` where the way is differentiable, and another number where it passes a straight-through estimate.
+        slopes (tuple[float, ...]): Its derivative along its own direction, by central finite differences, one for each
+            step asked for. They tend to ``norm`` as the step shrinks where the way is differentiable and its landscape
+            smooth, until the float32 of the loss rounds the difference away; and to another number where the way passes
+            a straight-through estimate.
     """
 
     way: str
@@ -36,7 +39,7 @@ class Flow:
     norm: float
     cosine_coarse: float
     cosine_all: float
-    slope: float | None = None
+    slopes: tuple[float, ...] = ()
 
 
 class GradientFlow:
@@ -75,12 +78,12 @@ class GradientFlow:
         generator = self.model.prompt_generator
         return list(getattr(generator, 'generators', [generator]))
 
-    def measure(self, step: float | None = None) -> list[Flow]:
+    def measure(self, steps: Sequence[float] = ()) -> list[Flow]:
         """Measure all ways.
 
         Args:
-            step (float, optional): Length of the step of the finite differences, in the space of all weights; they cost
-                two forward passes a way. None leaves them out.
+            steps (Sequence[float]): Lengths of steps for finite differences, in the space of all weights; each costs
+                two forward passes a way. Defaults to none.
 
         Returns:
             list[Flow]: All prompts together, then each generator alone, then the direct way where there is one.
@@ -99,7 +102,7 @@ class GradientFlow:
                 norm=float(gradients[way].norm()),
                 cosine_coarse=_cosine(gradients[way], coarse),
                 cosine_all=_cosine(gradients[way], gradients[ALL]),
-                slope=None if step is None else self._slope(way, gradients[way], step),
+                slopes=tuple(self._slope(way, gradients[way], step) for step in steps),
             )
             for way in ways
         ]

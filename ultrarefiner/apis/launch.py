@@ -15,6 +15,7 @@ from torch import nn
 from ..engine.hooks.best_checkpoint_hook import leaves
 from ..registry import MODELS, OPTIMIZERS
 from ..utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, state_dict_of
+from ..utils.freeze import is_trainable
 from ..utils.partial_checkpoint import PARTIAL_KEY, check_base
 from ..utils.unwrap import unwrap
 
@@ -82,6 +83,11 @@ def prepare_training(runner: Runner) -> None:
     if runner.cfg.get('val_cfg'):
         datasets += leaves(runner.val_loop.dataloader.dataset)
     check_classes(model, datasets)
+    if not is_trainable(model):
+        raise ValueError(
+            'no weight of the model is trainable: check freeze_coarse, what the config freezes in the refiner, and '
+            'whether the refiner has weights at all'
+        )
     kind = runner.cfg.optim_wrapper.optimizer.type
     if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
         raise ValueError(f'there is no optimizer {kind!r}: torch.optim names them, such as AdamW or SGD')

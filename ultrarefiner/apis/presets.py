@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
+
+from .config_keys import nearest
 
 DELETE = '_delete_'
 VARIABLES = ('fragments', 'presets', 'joined')
@@ -93,9 +94,3 @@ def _read_fragments(folder: Path, files: str, replaces: str) -> dict[str, dict]:
         name = path.name.removeprefix(before).removesuffix(after)
         presets[name] = {replaces: {DELETE: True, **next(iter(variables.values()))}}
     return presets
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about a name that is not known: those that are like it, if any."""
-    close = difflib.get_close_matches(name, list(dict.fromkeys(known)))
-    return f' (did you mean {" or ".join(close)}?)' if close else ''

@@ -222,7 +222,8 @@ class ConvertedDataset(BaseSegDataset):
         candidates = [self.coarse_dir / f'{name}{suffix}' for suffix in COARSE_SUFFIXES]
         found = [path for path in candidates if path.is_file()]
         if not found:
-            faults.add(f'no coarse prediction in {self.coarse_dir}', name, PREDICT)
+            remedy = PREDICT if self.require_proof else f'put {name}.npy or {name}.png there, or change coarse_dir'
+            faults.add(f'no coarse prediction in {self.coarse_dir}', name, remedy)
         if len(found) > 1:
             faults.add(
                 f'more than one coarse prediction in {self.coarse_dir}',

@@ -52,6 +52,7 @@ class RefinementMetric(BaseMetric):
             same name with the ending ``.json``. Beside the metrics the columns are areas in pixels,
             ``missed/{stage}`` and ``invented/{stage}`` (0 or 1), ``components/{stage}`` (8-connected parts),
             ``change/IoU`` (of the coarse mask with the refined one, 1 where both are empty) and the predicted IoU.
+        notes (dict, optional): What else to say in the ``.json`` file, such as ``dict(guarded=True)``.
         mask_dir (str, optional): Folder for the masks of the last stage, ``{dataset}/{name}.png``: 0 and 255, or
             labels where there is more than one foreground class.
         **kwargs: mmengine's.
@@ -68,6 +69,7 @@ class RefinementMetric(BaseMetric):
         boundary_metrics: Sequence[str] = (),
         nsd_tolerance: float = NSD_TOLERANCE,
         csv_path: str | None = None,
+        notes: dict | None = None,
         mask_dir: str | None = None,
         **kwargs,
     ):
@@ -86,6 +88,7 @@ class RefinementMetric(BaseMetric):
         self.metrics = (*OVERLAP, *(name for name in BOUNDARY if name in boundary_metrics))
         self.nsd_tolerance = nsd_tolerance
         self.csv_path = None if csv_path is None else Path(csv_path)
+        self.notes = dict(notes or {})
         self.mask_dir = None if mask_dir is None else Path(mask_dir)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -181,6 +184,7 @@ class RefinementMetric(BaseMetric):
             dataset='+'.join(datasets),
             # A concatenation has the meta data of its first part only.
             split_sha256=self.dataset_meta.get('split_sha256') if len(datasets) == 1 else None,
+            **self.notes,
             subset=self.dataset_meta.get('subset'),
             fold=self.dataset_meta.get('fold'),
             images=count_images(rows),

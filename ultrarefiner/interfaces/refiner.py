@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..structures import ImageEmbedding, InputProfile, Prompts, SegOutput
 from ..utils.freeze import keep_frozen_in_eval
@@ -16,11 +16,23 @@ class BaseRefiner(BaseModule, ABC):
 
     Attributes:
         accepts (frozenset[str]): The prompt kinds it understands, of 'points', 'boxes', 'masks'.
+        predicts_quality (bool): Whether its results say how good they are; a loss on that is refused without.
         input_profile (InputProfile, optional): How it prepares its image; stored with every checkpoint.
     """
 
     accepts: frozenset = frozenset()
+    predicts_quality: bool = False
     input_profile: InputProfile | None = None
+
+    @property
+    def cached_encoder(self) -> nn.Module | None:
+        """nn.Module, optional: What alone makes ``encode_image`` of the images; None where that cannot be kept."""
+        return None
+
+    @property
+    def embedding_owner(self) -> str:
+        """str: The class whose ``encode_image`` it is."""
+        return type(self).__name__
 
     @abstractmethod
     def encode_image(self, images: list[Tensor]) -> ImageEmbedding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -34,7 +35,8 @@ def check_coarse(cfg: dict, coarse_input: dict) -> None:
         ValueError: If `CoarseToFine` refuses it, with an auxiliary head for example.
     """
     cfg = {key: value for key, value in cfg.items() if key != 'name'}
-    model = MODELS.build(dict(type='CoarseToFine', coarse=cfg, coarse_input=coarse_input))
+    with DefaultScope.overwrite_default_scope('ultrarefiner'):
+        model = MODELS.build(dict(type='CoarseToFine', coarse=cfg, coarse_input=coarse_input))
     coarse = model.coarse
     require(
         isinstance(getattr(coarse, 'out_channels', None), int),

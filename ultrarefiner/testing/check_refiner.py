@@ -11,7 +11,8 @@ from torch import Tensor
 from ..interfaces import BaseRefiner
 from ..registry import REFINERS
 from ..structures import Prompts, SegOutput
-from .contract_error import require
+from ..structures.prompts import KINDS
+from .contract_error import ContractError, require
 from .toy_masks import ellipse_logits, random_images, toy_prompts
 
 IMAGE_SIZES = ((40, 56), (64, 48), (33, 33))
@@ -35,7 +36,13 @@ def check_refiner(cfg: dict) -> None:
         ContractError: At the first promise that is not kept.
     """
     refiner = REFINERS.build(cfg)
-    require(bool(refiner.accepts), refiner, 'declared kinds', 'nothing', 'at least one of points, boxes, masks')
+    require(
+        bool(refiner.accepts) and refiner.accepts <= set(KINDS),
+        refiner,
+        'declared kinds',
+        sorted(refiner.accepts),
+        f'some of {", ".join(KINDS)} in `accepts`',
+    )
     fresh = copy.deepcopy(refiner)
     refiner.eval()
     with torch.no_grad():
@@ -44,8 +51,8 @@ def check_refiner(cfg: dict) -> None:
                 _check_shapes(refiner, num_images, num_slots, size)
         for kinds in _subsets(refiner):
             _check_finite(refiner, _run(refiner, 2, 1, kinds), f'prompts {sorted(kinds)}')
-        _check_batch(refiner)
         _check_deterministic(refiner)
+        _check_batch(refiner)
         if 'points' in refiner.accepts:
             _check_padding(refiner)
         _check_autocast(refiner)
@@ -63,6 +70,13 @@ def _check_shapes(refiner: BaseRefiner, num_images: int, num_slots: int, size: t
         if name == 'quality' and shapes[name] is None:
             continue
         require(shapes[name] == shape, refiner, f'shape of {name}', shapes[name], str(shape))
+    require(
+        (shapes['quality'] is not None) == refiner.predicts_quality,
+        refiner,
+        'predicted quality',
+        f'quality of shape {shapes["quality"]}',
+        f'some exactly if predicts_quality, which is {refiner.predicts_quality}',
+    )
     candidates, quality = shapes['candidates'], shapes['candidate_quality']
     if candidates is not None:
         require(
@@ -170,7 +184,16 @@ def _inputs(num_images: int, num_slots: int, kinds: frozenset) -> tuple[list[Ten
 def _run(
     refiner: BaseRefiner, num_images: int, num_slots: int, kinds: frozenset, size: tuple[int, int] = SIZES[0]
 ) -> SegOutput:
-    return refiner(*_inputs(num_images, num_slots, kinds), size)
+    try:
+        return refiner(*_inputs(num_images, num_slots, kinds), size)
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        given = f'{num_images} images, {num_slots} slot(s), the prompts {sorted(kinds)} and the size {size}'
+        raise ContractError(
+            refiner,
+            f'a result for {given}',
+            f'{type(error).__name__}: {error}',
+            'a result for any of the kinds in `accepts`, alone or together: one that is not given is None',
+        ) from error
 
 
 def _apart(ours: SegOutput, theirs: SegOutput) -> float:

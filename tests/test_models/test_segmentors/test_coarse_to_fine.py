@@ -142,7 +142,12 @@ def test_a_frozen_coarse_network_stays_as_it_is(small_parts):
     'changes, message',
     [
         (dict(prompt_generator=None), 'prompt_generator and refiner come together'),
-        (dict(refine_size=None), 'refine_size is missing'),
+        (dict(refine_size=None), 'refine_size is None'),
+        (dict(refine_size=96), 'refine_size is 96'),
+        (
+            dict(refiner=dict(type='IdentityRefiner'), losses=[dict(type='PredictedIoUMSE', stage='refined')]),
+            'IdentityRefiner predicts none',
+        ),
         (dict(init_from=dict(coarses='x.pth')), r"init_from has \['coarses'\]"),
         (dict(losses=[dict(type='StageDice', stage='fine')]), "stage is 'fine'"),
         (dict(coarse_input=dict(size=(32, 32), grey=True, keep_ratio=True)), 'keep_ratio is True'),

@@ -68,8 +68,8 @@ def build(small_parts, **changes):
             dict(type='StageBCE', stage='refined'),
             dict(type='PredictedIoUMSE', stage='refined'),
         ],
-        **changes,
     )
+    cfg.update(changes)
     model = MODELS.build(cfg)
     model.coarse = ThreeBands()
     return model
@@ -105,7 +105,7 @@ def test_the_refined_loss_reaches_the_coarse_network_through_all_of_them(small_p
 @pytest.fixture
 def predicted(small_parts):
     """What the unchanged masks of an `IdentityRefiner` come to, after split and merge."""
-    model = build(small_parts, refiner=dict(type='IdentityRefiner')).eval()
+    model = build(small_parts, refiner=dict(type='IdentityRefiner'), losses=[]).eval()
     images, samples = batch()
     with torch.no_grad():
         return images, model.predict(images, samples)

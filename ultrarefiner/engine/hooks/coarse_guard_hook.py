@@ -85,7 +85,7 @@ class CoarseGuardHook(Hook, ABC):
                 )
             runner.message_hub.update_info(self.info, value)
             runner.logger.info(f'{type(self).__name__}: {self.metric} before training is {value:.4f}')
-        elif value < before - self.tolerance:
+        elif not value >= before - self.tolerance:  # no number is a drop too
             # With the epoch in it: mmengine drops a warning that repeats another.
             runner.logger.warning(
                 f'{type(self).__name__}: {self.metric} is {value:.4f} after epoch {runner.epoch}, more than '

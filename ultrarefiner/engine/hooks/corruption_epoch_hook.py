@@ -13,7 +13,7 @@ _HOLDERS = ('datasets', 'dataset', 'pipeline', 'transforms')
 
 @HOOKS.register_module()
 class CorruptionEpochHook(Hook):
-    """Calls ``set_epoch`` of the training pipeline's transforms that have it, such as `CorruptMask`.
+    """Calls ``set_epoch`` of the training pipeline's transforms that have it: `CorruptMask`, `FixedViews`.
 
     It does so before an epoch's first image is asked for; the number is right after a resume as well.
     """

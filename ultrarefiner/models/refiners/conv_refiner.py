@@ -39,6 +39,7 @@ class ConvRefiner(BaseRefiner):
     """
 
     accepts = frozenset(KINDS)
+    predicts_quality = True
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...interfaces import BaseRefiner
 from ...registry import REFINERS
@@ -27,7 +27,18 @@ class RefinerWrapper(BaseRefiner):
         super().__init__(init_cfg)
         self.refiner = REFINERS.build(refiner)
         self.accepts = self.refiner.accepts
+        self.predicts_quality = self.refiner.predicts_quality
         self.input_profile = self.refiner.input_profile
+
+    @property
+    def cached_encoder(self) -> nn.Module | None:
+        """nn.Module, optional: That of the held refiner."""
+        return self.refiner.cached_encoder
+
+    @property
+    def embedding_owner(self) -> str:
+        """str: The held refiner's."""
+        return self.refiner.embedding_owner
 
     def encode_image(self, images: list[Tensor]) -> ImageEmbedding:
         """What the held refiner sees.

@@ -65,6 +65,11 @@ class ROIRefiner(RefinerWrapper):
         self.feather = feather
         self.box = PROMPT_GENERATORS.build(dict(type='ThresholdBox'))
 
+    @property
+    def cached_encoder(self) -> None:
+        """None: what is encoded are crops, which move from step to step."""
+        return None
+
     def encode_image(self, images: list[Tensor]) -> ImageEmbedding:
         """Keep the images for `decode`, which knows what to crop.
 

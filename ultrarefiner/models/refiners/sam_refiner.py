@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...interfaces import BaseRefiner
 from ...registry import CANDIDATE_SELECTIONS, REFINERS
@@ -49,6 +49,7 @@ class SAMRefiner(BaseRefiner):
     """
 
     accepts = frozenset(KINDS)
+    predicts_quality = True
 
     def __init__(
         self,
@@ -66,6 +67,11 @@ class SAMRefiner(BaseRefiner):
         self.image_encoder, self.prompt_encoder, self.mask_decoder = self.architecture.build()
         self.selection = CANDIDATE_SELECTIONS.build(selection or dict(type='ArgmaxSelection'))
         self.adapter = set_encoder_mode(self.image_encoder, encoder, type(self).__name__)
+
+    @property
+    def cached_encoder(self) -> nn.Module:
+        """nn.Module: The image encoder."""
+        return self.image_encoder
 
     def encode_image(self, images: list[Tensor]) -> ImageEmbedding:
         """See the images; without an autograd graph when nothing in the encoder takes gradient.

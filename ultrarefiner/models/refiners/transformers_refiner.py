@@ -58,6 +58,7 @@ class TransformersRefiner(BaseRefiner):
     """
 
     accepts = frozenset(KINDS)
+    predicts_quality = True
 
     def __init__(
         self,

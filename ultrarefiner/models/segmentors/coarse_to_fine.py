@@ -12,6 +12,7 @@ from ...interfaces import BaseCandidateSelection
 from ...registry import MODELS, OBJECT_SPLITTERS, PROMPT_GENERATORS, REFINERS, REGULARIZERS, STAGE_LOSSES
 from ...structures import ImageEmbedding, InputProfile, Prompts, SegOutput, Stages, StageTarget
 from ...utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, stage_state_dict
+from ...utils.embedding_cache import EmbeddingCache
 from ...utils.freeze import freeze, keep_frozen_in_eval
 from ...utils.one_vs_rest import one_vs_rest
 from ...utils.partial_checkpoint import PARTIAL_KEY, check_base
@@ -44,6 +45,8 @@ class CoarseToFine(BaseSegmentor):
             the connection. Defaults to 1.0.
         init_from (dict, optional): Checkpoints of earlier phases, ``dict(coarse=PATH, refiner=PATH)``. A stage named
             here is not initialised in another way; every key has to fit.
+        embedding_cache (dict, optional): Arguments of `EmbeddingCache`, such as ``dict(folder='embeddings')``, for a
+            refiner with a frozen image encoder. None encodes every image every time.
         data_preprocessor (dict, optional): Defaults to `ImagePreprocessor`.
         init_cfg (dict, optional): mmengine's.
 
@@ -66,6 +69,7 @@ class CoarseToFine(BaseSegmentor):
         freeze_coarse: bool = False,
         coarse_gradient_scale: float = 1.0,
         init_from: dict | None = None,
+        embedding_cache: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ):
@@ -78,14 +82,20 @@ class CoarseToFine(BaseSegmentor):
         self.losses = torch.nn.ModuleList(STAGE_LOSSES.build(loss) for loss in losses)
         self.regularizers = torch.nn.ModuleList(REGULARIZERS.build(regularizer) for regularizer in regularizers)
         self.coarse_gradient_scale = coarse_gradient_scale
-        self.refine_size = None if refine_size is None else tuple(refine_size)
+        self.refine_size = refine_size
         self.init_from = dict(init_from or {})
+        self.embedding_cache = None if embedding_cache is None else EmbeddingCache(**embedding_cache)
         self._check_parts()
         if freeze_coarse:
             freeze(self.coarse)
         if self.refiner is not None:
-            quality_used = any(loss.stage == 'refined' and loss.reads_quality for loss in self.losses)
-            self.refiner.freeze_unused(self.prompt_generator.produces, quality_used)
+            judges = [type(loss).__name__ for loss in self.losses if loss.stage == 'refined' and loss.reads_quality]
+            if judges and not self.refiner.predicts_quality:
+                raise ValueError(
+                    f'CoarseToFine: {", ".join(judges)} reads the predicted IoU, and {type(self.refiner).__name__} '
+                    'predicts none; drop the loss from model.losses, or take a refiner that does (predicts_quality)'
+                )
+            self.refiner.freeze_unused(self.prompt_generator.produces, bool(judges))
 
     def init_weights(self) -> None:
         """Initialise each stage: from the checkpoint of an earlier phase, or in its own way.
@@ -129,8 +139,14 @@ class CoarseToFine(BaseSegmentor):
         self._tell_truth(data_samples)
         objects = self.split_objects(coarse)
         prompts = self.prompt_generator(objects, images)
-        refined = self.refine(self.refiner.encode_image(images), objects, prompts, size)
+        refined = self.refine(self.encode_image(images), objects, prompts, size)
         return Stages(coarse, prompts, refined)
+
+    def encode_image(self, images: list[Tensor]) -> ImageEmbedding:
+        """What the refiner sees of N images (3, H_i, W_i), from the cache where there is one."""
+        if self.embedding_cache is None:
+            return self.refiner.encode_image(images)
+        return self.embedding_cache.get_or_encode(self.refiner, images)
 
     def split_objects(self, coarse: SegOutput) -> SegOutput:
         """What is refined: the coarse result with its gradient scaled and, with a splitter, one slot an object.
@@ -195,7 +211,7 @@ class CoarseToFine(BaseSegmentor):
         if self.refiner is not None:
             objects = self.split_objects(coarse)
             prompts = self.prompt_generator(objects, inputs)
-            embedding = self.refiner.encode_image(inputs)
+            embedding = self.encode_image(inputs)
         for i, (image, sample) in enumerate(zip(inputs, data_samples)):
             size = tuple(sample.metainfo.get('ori_shape', image.shape[-2:]))[:2]
             one = slice(i, i + 1)
@@ -290,11 +306,12 @@ class CoarseToFine(BaseSegmentor):
                 f'CoarseToFine: {type(self.prompt_generator).__name__} produces {sorted(missing)}, which '
                 f'{type(self.refiner).__name__} does not accept (it accepts {sorted(self.refiner.accepts)})'
             )
-        if self.refine_size is None:
+        if not isinstance(self.refine_size, (list, tuple)) or len(self.refine_size) != 2:
             raise ValueError(
-                'CoarseToFine: refine_size is missing; with a refiner, give the (H, W) in pixels of the '
+                f'CoarseToFine: refine_size is {self.refine_size!r}; with a refiner, give the (H, W) in pixels of the '
                 'refined logits in training'
             )
+        self.refine_size = tuple(self.refine_size)
 
 
 def keep_coarse_where_invalid(refined: SegOutput, coarse: SegOutput, valid: Tensor | None) -> SegOutput:
