@@ -5,8 +5,8 @@ part of the config's prompt generator, the others held, the norm of the gradient
 its direction against the gradient of the coarse loss and against the whole one.
 
 With --check also its slope by finite differences, one column a step. It tends to the norm as the step shrinks, until
-float32 rounds it away; how near it comes depends on how smooth the networks are: rectifiers, and batch statistics of one
-image, bend within a hundredth.
+float32 rounds it away. How near it comes depends on how smooth the networks are: rectifiers, and the batch statistics
+of a single image, bend within a hundredth.
 
 Example:
   python tools/analysis_tools/gradient_flow.py \
