@@ -23,7 +23,7 @@ from rich.table import Table
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.ablation import SUBSETS, Ablation
 from ultrarefiner.apis.ablation_grid import find_cell, parse_grid
-from ultrarefiner.apis.cli import OptionAction, one_message, tool_parser
+from ultrarefiner.apis.cli import OptionAction, one_message, resumable, tool_parser
 from ultrarefiner.apis.presets import Presets
 from ultrarefiner.apis.step_runner import StepRunner
 from ultrarefiner.evaluation.ablation_markdown import COST_HEADS, ablation_markdown, summary
@@ -164,4 +164,5 @@ def terminal_table(table: pd.DataFrame, base: str) -> Table:
 
 
 if __name__ == '__main__':
-    main()
+    with resumable():
+        main()

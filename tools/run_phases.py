@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import OptionAction, one_message, tool_parser
+from ultrarefiner.apis.cli import OptionAction, one_message, resumable, tool_parser
 from ultrarefiner.apis.phases import Pipeline
 from ultrarefiner.apis.step_runner import StepFailed, StepRunner
 from ultrarefiner.evaluation.per_image_csv import read_means
@@ -79,4 +79,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with resumable():
+        main()

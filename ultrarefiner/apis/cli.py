@@ -88,3 +88,13 @@ def one_message():
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f'error: {message}', file=sys.stderr)
         sys.exit(2)
+
+
+@contextlib.contextmanager
+def resumable():
+    """Answer Ctrl-C in a tool that goes on where it stopped with one line and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print('interrupted; the same command goes on from here', file=sys.stderr)
+        sys.exit(130)
