@@ -8,10 +8,9 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from segment_anything import build_sam_vit_b
-from segment_anything.modeling import Sam
+from segment_anything.modeling import ImageEncoderViT, Sam
 
 from ultrarefiner.models.refiners import SAMRefiner
-from ultrarefiner.models.refiners.sam_architecture import SAMArchitecture
 from ultrarefiner.registry import MODELS
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'model_converters' / 'sam.py'
@@ -43,8 +42,8 @@ def test_segment_anything_reads_the_file_and_sees_the_same(trained, capsys):
     model, folder = trained
     run(folder / 'config.py', folder / 'best.pth', folder / 'sam.pth')
     assert 'InputProfile(size=(64, 64)' in capsys.readouterr().out
-    arch = {**vars(model.refiner.architecture)}
-    sam = Sam(*SAMArchitecture(**arch).build()).eval()
+    architecture = model.refiner.architecture
+    sam = Sam(ImageEncoderViT(**architecture.encoder_sizes()), *architecture.build()[1:]).eval()
     sam.load_state_dict(torch.load(folder / 'sam.pth', weights_only=True))
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():

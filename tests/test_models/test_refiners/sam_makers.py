@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from segment_anything.modeling import Sam
+from segment_anything.modeling import ImageEncoderViT, Sam
 
 from ultrarefiner.models.refiners import SAMRefiner
 from ultrarefiner.models.refiners.sam_architecture import SAMArchitecture
@@ -41,7 +41,8 @@ def tiny_refiner(**options):
 
 def original_sam(refiner):
     """segment_anything's own model, with the weights of ours."""
-    sam = Sam(*SAMArchitecture.from_config(TINY).build()).eval()
+    architecture = SAMArchitecture.from_config(TINY)
+    sam = Sam(ImageEncoderViT(**architecture.encoder_sizes()), *architecture.build()[1:]).eval()
     sam.load_state_dict(refiner.state_dict())
     return sam
 

@@ -105,7 +105,8 @@ def test_iterations_equal_those_of_sam_predictor():
             return_logits=True,
         )
         low_res = candidates[quality.argmax()][None]
-    torch.testing.assert_close(ours.logits[0, 0], torch.from_numpy(masks[quality.argmax()]), atol=1e-4, rtol=0)
+    # Three times over, the rounding of one pass goes into the next.
+    torch.testing.assert_close(ours.logits[0, 0], torch.from_numpy(masks[quality.argmax()]), atol=5e-4, rtol=0)
     torch.testing.assert_close(ours.candidate_quality[0, 0], torch.from_numpy(quality), atol=1e-4, rtol=0)
     assert np.abs(run(refiner, prompts, size=(64, 64)).logits[0, 0].detach().numpy() - masks[0]).max() > 0.1
 

@@ -1,8 +1,6 @@
-"""ImageEncoder: SAM's image encoder, in less memory."""
+"""ImageEncoder: SAM's image encoder, faster and in less memory."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from segment_anything.modeling import ImageEncoderViT
@@ -10,11 +8,9 @@ from segment_anything.modeling.image_encoder import Attention, Block, get_rel_po
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .fused_attention import biased_attention, folded_attention
-from .tiled_attention import tiled_attention
+from .attention_choice import ATTENTIONS, choose_attention
 from .token_windows import needs_filler
 
-ATTENTIONS = dict(tiled=tiled_attention, folded=folded_attention, biased=biased_attention)
 ACTIVATIONS = ('kept', 'recomputed')
 # Of the hidden activations that exist at a time in an MLP where nothing is kept for a backward pass.
 HIDDEN_BYTES = 16 * 2**20
@@ -23,14 +19,14 @@ HIDDEN_BYTES = 16 * 2**20
 class ImageEncoder(ImageEncoderViT):
     """`segment_anything`'s ImageEncoderViT with its weights, their names and its results, another way.
 
-    No attention matrix is ever whole (see `fastest_attention`), tokens that only fill up windows are not computed, and
-    without an autograd graph an MLP takes a few tokens at a time. In float32 it agrees with the original to 1e-5.
+    No attention matrix of the whole grid ever exists, tokens that only fill up windows are not computed, and without an
+    autograd graph an MLP takes a few tokens at a time. In float32 it agrees with the original to 1e-5.
 
     Args:
-        attention (str, optional): One of `ATTENTIONS`, for every block. None chooses by the device.
+        attention (str, optional): One of `ATTENTIONS`, for every block. None takes the fastest (`choose_attention`).
         activations (str): What a backward pass needs is 'kept', or 'recomputed' in it, block by block: less memory for
             about a third more time. Nothing depends on it where no gradient is wanted.
-        **sizes: Those of ImageEncoderViT; ``use_rel_pos`` is True.
+        **sizes: Those of ImageEncoderViT; ``use_rel_pos`` has to be True.
 
     Raises:
         ValueError: If `attention` or `activations` is none of those.
@@ -40,8 +36,8 @@ class ImageEncoder(ImageEncoderViT):
         if attention is not None and attention not in ATTENTIONS:
             raise ValueError(f'ImageEncoder: attention is {attention!r}, expected None or one of {sorted(ATTENTIONS)}')
         if activations not in ACTIVATIONS:
-            raise ValueError(f'ImageEncoder: activations is {activations!r}, expected one of {ACTIVATIONS}')
-        super().__init__(use_rel_pos=True, **sizes)
+            raise ValueError(f'SAMRefiner: activations is {activations!r}, expected one of {ACTIVATIONS}')
+        super().__init__(**sizes)
         self.activations = activations
         self.blocks = nn.ModuleList(EncoderBlock(block, attention) for block in self.blocks)
 
@@ -74,11 +70,13 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to the same."""
         x = x + self.attn(self.norm1(x))
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or x.device.type != 'cpu':
             return x + self.mlp(self.norm2(x))
         tokens = x.flatten(0, 2)
         per_token = self.mlp.lin1.out_features * x.element_size()
-        return torch.cat([part + self.mlp(self.norm2(part)) for part in tokens.split(HIDDEN_BYTES // per_token)]).view_as(x)
+        return torch.cat(
+            [part + self.mlp(self.norm2(part)) for part in tokens.split(HIDDEN_BYTES // per_token)]
+        ).view_as(x)
 
 
 class WindowAttention(nn.Module):
@@ -87,7 +85,7 @@ class WindowAttention(nn.Module):
     Args:
         attention (Attention): The original one; its parts are taken over.
         window_size (int): Side of a window in tokens; 0 for one window, the whole grid.
-        way (str, optional): One of `ATTENTIONS`. None chooses by the device.
+        way (str, optional): One of `ATTENTIONS`. None takes the fastest.
     """
 
     def __init__(self, attention: Attention, window_size: int, way: str | None = None):
@@ -100,29 +98,20 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to the same."""
-        grid = x.shape[1:3]
-        height, width = (self.window_size,) * 2 if self.window_size else grid
+        height, width = (self.window_size,) * 2 if self.window_size else x.shape[1:3]
         qkv, filler = self._project(x)
         rows = get_rel_pos(height, height, self.rel_pos_h).to(qkv.dtype)
         columns = get_rel_pos(width, width, self.rel_pos_w).to(qkv.dtype)
-        attend = fastest_attention(x.device, self.window_size) if self.way is None else ATTENTIONS[self.way]
-        return self.proj(attend(qkv, filler, rows, columns, self.num_heads, self.window_size))
+        arguments = (qkv, filler, rows, columns, self.num_heads, self.window_size)
+        return self.proj(ATTENTIONS[self.way or choose_attention(*arguments)](*arguments))
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The queries, keys and values of the tokens (N, H, W, 3C) and, where windows have to be filled up, of a token
-        (3C, ) that is zero, as the original's are: for them the layer gives its bias, or what an adapter makes of it.
+        """Queries, keys and values of the tokens (N, H, W, 3C), and of the token (3C, ) that fills up windows, if any.
+
+        The original fills up with zeros before the layer, which makes its bias of them, or what an adapter does.
         """
         if not needs_filler(x.shape[1:3], self.window_size):
             return self.qkv(x), None
         tokens = x.flatten(0, 2)
         both = self.qkv(torch.cat([tokens, tokens.new_zeros(1, tokens.shape[1])]))
         return both[:-1].view(*x.shape[:3], -1), both[-1]
-
-
-def fastest_attention(device: torch.device, window_size: int) -> Callable[..., Tensor]:
-    """The attention for a device. On a CPU tiles are as fast as anything and need the least memory; on a GPU the fused
-    kernels are, with the bias of a whole grid folded in, and that of a window, which is small, as it is.
-    """
-    if device.type == 'cpu':
-        return tiled_attention
-    return biased_attention if window_size else folded_attention

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer
+from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 from torch import nn
+
+from .image_encoder import ImageEncoder
 
 NUM_CANDIDATES = 3
 
@@ -82,10 +84,9 @@ class SAMArchitecture:
             raise ValueError(f'SAMRefiner: arch is {base!r}, expected one of {sorted(PUBLISHED)} or a dict of sizes')
         return cls(**{**PUBLISHED[base], **sizes})
 
-    def build(self) -> tuple[ImageEncoderViT, PromptEncoder, MaskDecoder]:
-        """The three parts, with random weights."""
-        grid = (self.image_size // self.patch_size,) * 2
-        image_encoder = ImageEncoderViT(
+    def encoder_sizes(self) -> dict:
+        """The arguments of the image encoder, `segment_anything`'s and ours."""
+        return dict(
             img_size=self.image_size,
             patch_size=self.patch_size,
             embed_dim=self.embed_dim,
@@ -97,6 +98,15 @@ class SAMArchitecture:
             window_size=self.window_size,
             global_attn_indexes=tuple(self.global_attn_indexes),
         )
+
+    def build(self, activations: str = 'kept') -> tuple[ImageEncoder, PromptEncoder, MaskDecoder]:
+        """The three parts, with random weights.
+
+        Args:
+            activations (str): As in `ImageEncoder`. Defaults to 'kept'.
+        """
+        image_encoder = ImageEncoder(activations=activations, **self.encoder_sizes())
+        grid = (self.image_size // self.patch_size,) * 2
         prompt_encoder = PromptEncoder(
             embed_dim=self.prompt_dim,
             image_embedding_size=grid,

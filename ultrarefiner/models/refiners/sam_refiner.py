@@ -36,6 +36,8 @@ class SAMRefiner(BaseRefiner):
             Defaults to 'sam'.
         encoder (str | dict): The image encoder is 'frozen', 'trained', or frozen with the adapter of this config, such
             as ``dict(type='LoRAAdapter', r=4)``. Defaults to 'frozen'.
+        activations (str): What the backward pass through the image encoder needs is 'kept', or 'recomputed' in it,
+            block by block, in less memory and about a third more time. Defaults to 'kept'.
         checkpoint (str, optional): Weights, read by ``init_weights()``. None starts from random weights.
         selection (dict, optional): Config of the candidate selection. Defaults to `ArgmaxSelection`.
         init_cfg (dict, optional): mmengine's.
@@ -56,6 +58,7 @@ class SAMRefiner(BaseRefiner):
         arch: str | dict = 'vit_b',
         input_profile: str | dict = 'sam',
         encoder: str | dict = 'frozen',
+        activations: str = 'kept',
         checkpoint: str | None = None,
         selection: dict | None = None,
         init_cfg: dict | None = None,
@@ -64,7 +67,7 @@ class SAMRefiner(BaseRefiner):
         self.architecture = SAMArchitecture.from_config(arch)
         self.input_profile = sam_profile(input_profile, self.architecture.image_size, type(self).__name__)
         self.checkpoint = checkpoint
-        self.image_encoder, self.prompt_encoder, self.mask_decoder = self.architecture.build()
+        self.image_encoder, self.prompt_encoder, self.mask_decoder = self.architecture.build(activations)
         self.selection = CANDIDATE_SELECTIONS.build(selection or dict(type='ArgmaxSelection'))
         self.adapter = set_encoder_mode(self.image_encoder, encoder, type(self).__name__)
 

@@ -11,7 +11,6 @@ from torch.autograd.function import once_differentiable
 from .token_windows import from_windows, relative_terms, sum_of_filler, to_windows, unit_vectors
 
 # Of the scores that exist at a time; with as many probabilities they stay in the cache of the third level.
-FOLD=True
 TILE_BYTES = 4 * 2**20
 
 
@@ -66,10 +65,11 @@ class _TiledAttention(torch.autograd.Function):
         grad_qkv = torch.empty_like(qkv)
         by_part = grad_qkv.unflatten(-1, (3, heads, dim))
         nothing = None if filler is None else grad_out.new_zeros(dim)
-        # Sums over many tokens, in float32 whatever the precision of the rest.
-        grad_filler = None if filler is None else filler.new_zeros((3, heads, dim), dtype=torch.float32)
+        # Sums over many tokens, at least in float32 whatever the precision of the rest.
+        summed = torch.promote_types(qkv.dtype, torch.float32)
+        grad_filler = None if filler is None else filler.new_zeros((3, heads, dim), dtype=summed)
         tables_wanted = any(ctx.needs_input_grad[2:4])
-        grad_rows, grad_columns = (torch.zeros_like(table, dtype=torch.float32) for table in (rows, columns))
+        grad_rows, grad_columns = (torch.zeros_like(table, dtype=summed) for table in (rows, columns))
         with torch.autocast(qkv.device.type, enabled=False):
             for head in range(heads):
                 q, k, v = _of_head(qkv, filler, heads, size, head)
@@ -108,7 +108,7 @@ class _Scores:
         terms = relative_terms(q.unflatten(1, self.window), rows, columns)
         self.by_row, self.by_column = (term.flatten(1, 2) for term in terms)
         self.queries, self.keys = q * self.dim**-0.5, k
-        self.folded = FOLD and sum(self.window) <= self.dim
+        self.folded = sum(self.window) <= self.dim
         if self.folded:
             self.queries = torch.cat([self.queries, self.by_row, self.by_column], -1)
             self.keys = torch.cat([k, unit_vectors(rows, columns).expand(windows, -1, -1)], -1)
@@ -144,11 +144,12 @@ class _Scores:
 
         Returns:
             tuple[Tensor, Tensor, Tensor]: Of scaled queries and their relative terms (B, L, D + h + w), keys and values
-            (B, L, D), in float32.
+            (B, L, D), at least in float32.
         """
-        grad_q = torch.empty(*v.shape[:2], self.dim + sum(self.window), device=v.device)
+        summed = dict(dtype=torch.promote_types(v.dtype, torch.float32), device=v.device)
+        grad_q = torch.empty(*v.shape[:2], self.dim + sum(self.window), **summed)
         # Transposed: the products that make them are faster.
-        grad_k, grad_v = torch.zeros(2, *v.mT.shape, device=v.device)
+        grad_k, grad_v = torch.zeros(2, *v.mT.shape, **summed)
         for part in self.tiles():
             windows = part[0]
             probabilities = self.softmax(part)

@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...interfaces import BaseRefiner
 from ...registry import CANDIDATE_SELECTIONS, REFINERS
@@ -80,6 +80,11 @@ class TransformersRefiner(BaseRefiner):
         self.input_profile = sam_profile(input_profile or self.family.profile, self.frame.input_image_size[0], name)
         self.selection = CANDIDATE_SELECTIONS.build(selection or dict(type='ArgmaxSelection'))
         self.adapter = set_encoder_mode(self.model.vision_encoder, encoder, name)
+
+    @property
+    def cached_encoder(self) -> nn.Module:
+        """nn.Module: The image encoder with its neck; what the decoder makes of its maps comes after."""
+        return self.model.vision_encoder
 
     def encode_image(self, images: list[Tensor]) -> ImageEmbedding:
         """See the images; without an autograd graph when nothing in the encoder takes gradient.

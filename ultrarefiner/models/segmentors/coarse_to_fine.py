@@ -53,7 +53,7 @@ class CoarseToFine(BaseSegmentor):
     Raises:
         ValueError: If parts do not fit together: a prompt kind that the refiner does not accept, a loss on a stage that
             is not there, a generator without a refiner, or a coarse network with an auxiliary head (whose loss would
-            never be asked for), a splitter without a refiner.
+            never be asked for), a splitter or an embedding cache without a refiner, or with one whose embeddings change.
     """
 
     def __init__(
@@ -179,8 +179,11 @@ class CoarseToFine(BaseSegmentor):
     def run_coarse(self, images: list[Tensor], data_samples: list | None = None) -> SegOutput:
         """The coarse stage alone: logits (N, K, h, w) at the coarse network's input size."""
         batch, _ = self.coarse_input.prepare(images)
+        logits = self.coarse(batch, data_samples, mode='tensor')
+        # Under autocast in half precision; differences of logits, prompts and losses want more.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         # Resized before they are converted, as mmseg does in its own prediction.
-        logits = resize_logits(self.coarse(batch, data_samples, mode='tensor'), batch.shape[-2:])
+        logits = resize_logits(logits, batch.shape[-2:])
         if not getattr(self.coarse, 'one_vs_rest', False):
             logits = one_vs_rest(logits)
         return SegOutput(logits)
@@ -297,9 +300,12 @@ class CoarseToFine(BaseSegmentor):
                     f"CoarseToFine: {type(loss).__name__} reads the stage 'refined', but there is no refiner"
                 )
         if self.refiner is None:
-            if self.object_splitter is not None:
-                raise ValueError('CoarseToFine: object_splitter splits what is refined, but there is no refiner')
+            for name in ('object_splitter', 'embedding_cache'):
+                if getattr(self, name) is not None:
+                    raise ValueError(f'CoarseToFine: {name} serves the refiner, but there is none; set {name}=None')
             return
+        if self.embedding_cache is not None:
+            self.embedding_cache.check(self.refiner)
         missing = self.prompt_generator.produces - self.refiner.accepts
         if missing:
             raise ValueError(
