@@ -70,7 +70,7 @@ def test_phase_1_is_the_method(dataset):
 
 @pytest.mark.parametrize('adapter', ['medsam-b', 'medsam-b-lora-r4'])
 def test_phase_2_is_the_method(adapter):
-    cfg = leaf(f'ultrarefiner_{adapter}_method-prompts_phase2')
+    cfg = leaf(f'ultrarefiner_{adapter}_method-prompts_phase2-1xb')
     assert cfg.work_dir == './checkpoints/sam_finetuned/fold_0'
     assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ('AdamW', 1e-4)
     assert cfg.param_scheduler[0].type == 'CosineAnnealingLR' and cfg.train_cfg.max_epochs == 100
@@ -80,7 +80,7 @@ def test_phase_2_is_the_method(adapter):
 
 @pytest.mark.parametrize('adapter', ['medsam-b', 'medsam-b-lora-r4'])
 def test_phase_3_is_the_method(adapter):
-    cfg = leaf(f'ultrarefiner_transunet_{adapter}_method-prompts_phase3')
+    cfg = leaf(f'ultrarefiner_transunet_{adapter}_method-prompts_phase3-1xb')
     assert cfg.work_dir == './checkpoints/ultrarefiner/busi/fold_0'
     assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ('AdamW', 1e-5)
     assert cfg.train_cfg.max_epochs == 100
@@ -99,3 +99,22 @@ def test_phase_3_begins_where_phase_1_of_its_coarse_network_ended():
         coarse, joint = (load_config(path.parent / Config.fromfile(path).phases[key]) for key in ('coarse', 'joint'))
         assert joint.model.init_from.coarse == f'{coarse.work_dir}/best.pth'
         assert joint.model.coarse == coarse.model.coarse and joint.model.coarse_input == coarse.model.coarse_input
+
+
+@pytest.mark.parametrize('name', [path.stem for path in LEAVES if '-cached-' in path.stem])
+def test_a_cached_config_is_the_plain_one_with_fixed_views(name):
+    cached, plain = leaf(name), leaf(name.replace('-cached-', '-'))
+    cache, hooks = cached.model.pop('embedding_cache'), cached.custom_hooks
+    assert cache.folder == 'data/embeddings' and hooks == [dict(type='DatasetEpochHook')]
+    plain.model.refiner.encoder = 'frozen'
+    assert cached.model == plain.model and cached.val_dataloader == plain.val_dataloader
+    for loader, other in zip(datasets(cached), datasets(plain)):
+        (views,) = (transform for transform in loader.pipeline if transform.type == 'FixedViews')
+        place = loader.pipeline.index(views)
+        assert [*loader.pipeline[:place], *views.transforms, *loader.pipeline[place + 1 :]] == other.pipeline
+
+
+def datasets(cfg: Config) -> list:
+    """The training datasets of a config."""
+    dataset = cfg.train_dataloader.dataset
+    return dataset.datasets if dataset.type == 'ConcatDataset' else [dataset]

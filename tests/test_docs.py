@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.registry import init_default_scope
 
-from ultrarefiner.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
+from ultrarefiner.registry import DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS, TRANSFORMS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), *sorted((ROOT / 'projects').rglob('*.md'))]
@@ -45,6 +45,6 @@ def test_types_that_are_named_exist(page):
     init_default_scope('ultrarefiner')
     text = re.sub(r'<!-- from \S+ -->.*?<!-- end -->', '', page.read_text(), flags=re.DOTALL)
     ours = {'SoftmaxPoint', 'GuidedFilterRefiner', 'StageTversky', 'DilatedBackbone', 'Mine'}
-    names = set(re.findall(r"type='([\w.]+)'", text)) - ours
-    registries = (MODELS, DATASETS, TRANSFORMS, METRICS, HOOKS)
+    names = set(re.findall(r"\btype='([\w.]+)'", text)) - ours
+    registries = (MODELS, DATASETS, TRANSFORMS, METRICS, HOOKS, OPTIM_WRAPPERS)
     assert [name for name in sorted(names) if not any(registry.get(name) for registry in registries)] == []

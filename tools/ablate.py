@@ -23,7 +23,8 @@ from rich.table import Table
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.ablation import SUBSETS, Ablation
 from ultrarefiner.apis.ablation_grid import find_cell, parse_grid
-from ultrarefiner.apis.cli import OptionAction, one_message, resumable, tool_parser
+from ultrarefiner.apis.cli import CACHE_FOLDER, OptionAction, add_cache_argument, one_message, resumable, tool_parser
+from ultrarefiner.apis.mixed_precision import add_amp_argument, training_options
 from ultrarefiner.apis.presets import Presets
 from ultrarefiner.apis.step_runner import StepRunner
 from ultrarefiner.evaluation.ablation_markdown import COST_HEADS, ablation_markdown, summary
@@ -59,6 +60,8 @@ def parse_args():
     parser.add_argument('--work-dir', help='where everything goes; defaults to work_dirs/ablation/{config}')
     parser.add_argument('--jobs', type=int, default=1, help='runs at once, each on a GPU or a share of the cores')
     parser.add_argument('--processes', type=int, default=1, help='processes (GPUs) of each training')
+    add_amp_argument(parser, 'train')
+    add_cache_argument(parser)
     parser.add_argument('--dry-run', action='store_true', help='print the commands and what is done, and run nothing')
     parser.add_argument(
         '--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE', help='further options, for every cell'
@@ -72,8 +75,11 @@ def main() -> None:
     console, started = Console(), time.time()
     options = dict(args.cfg_options or {})
     options.update({name: getattr(args, name) for name in ('dataset', 'data_dir', 'out_dir') if getattr(args, name)})
+    if args.embedding_cache is not None:
+        options[CACHE_FOLDER] = args.embedding_cache
     work_dir = Path(args.work_dir or Path('work_dirs') / 'ablation' / Path(args.config).stem)
     with one_message():
+        options.update(training_options(args.amp, args.config))
         presets = Presets([PRESETS, *args.presets])
         ablation = Ablation(
             args.config, parse_grid(args.grid), presets, work_dir, args.folds, args.seeds, args.subset, options

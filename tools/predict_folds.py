@@ -8,6 +8,7 @@ Example:
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.mixed_precision import add_amp_argument, amp_precision
 from ultrarefiner.apis.out_of_fold import predict_folds
 
 
@@ -16,12 +17,13 @@ def main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument('config', help='config of phase 1')
     parser.add_argument('--overwrite', action='store_true', help='replace earlier predictions')
+    add_amp_argument(parser, 'predict')
     add_config_arguments(parser)
     args = parser.parse_args()
     with one_message():
         if args.fold is not None:
             raise ValueError('predict_folds.py predicts all folds; drop --fold')
-        folder = predict_folds(args.config, run_options(args), overwrite=args.overwrite)
+        folder = predict_folds(args.config, run_options(args), args.overwrite, amp_precision(args.amp))
     print(f'{len(list(folder.glob("*.npy")))} out-of-fold predictions in {folder}')
 
 

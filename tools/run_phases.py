@@ -14,7 +14,8 @@ from pathlib import Path
 from rich.console import Console
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import OptionAction, one_message, resumable, tool_parser
+from ultrarefiner.apis.cli import CACHE_FOLDER, OptionAction, add_cache_argument, one_message, resumable, tool_parser
+from ultrarefiner.apis.mixed_precision import add_amp_argument, training_options
 from ultrarefiner.apis.phases import Pipeline
 from ultrarefiner.apis.step_runner import StepFailed, StepRunner
 from ultrarefiner.evaluation.per_image_csv import read_means
@@ -37,6 +38,8 @@ def parse_args():
         '--jobs', type=int, default=1, help='folds that run at once, each on a GPU or a share of the cores'
     )
     parser.add_argument('--processes', type=int, default=1, help='processes (GPUs) of each training')
+    add_amp_argument(parser, 'train every phase')
+    add_cache_argument(parser)
     parser.add_argument('--dry-run', action='store_true', help='print the commands and what is done, and run nothing')
     parser.add_argument(
         '--cfg-options',
@@ -56,6 +59,9 @@ def main() -> None:
     started = time.time()
     with one_message():
         pipeline = Pipeline(args.config, args.dataset, args.folds, args.data_dir, str(out_dir), args.cfg_options)
+        pipeline.options.update(training_options(args.amp, *pipeline.configs.values()))
+        if args.embedding_cache is not None:
+            pipeline.options.update({f'{phase}.{CACHE_FOLDER}': args.embedding_cache for phase in ('refine', 'joint')})
         plan = pipeline.plan()
         runner = StepRunner(TOOLS, out_dir / 'logs', args.jobs, args.processes, console)
     for step, done in plan:

@@ -12,6 +12,7 @@ import ultrarefiner.registry  # noqa: F401  a broken installation shows its own 
 from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.launch import build_runner, prepare_testing
+from ultrarefiner.apis.mixed_precision import add_amp_argument, amp_precision, autocast_testing
 
 
 def main() -> None:
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument(
         '--show-dir', help='folder for one picture of every image: ground truth, coarse, prompts, refined'
     )
+    add_amp_argument(parser, 'test')
     add_run_arguments(parser)
     args = parser.parse_args()
 
@@ -31,12 +33,18 @@ def main() -> None:
         if args.work_dir is None:
             cfg.work_dir = str(Path(cfg.work_dir) / 'test')
         cfg.load_from = args.checkpoint
+        precision = amp_precision(args.amp)
+        if precision is not None:
+            autocast_testing(cfg, precision)
         evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
         for evaluator in evaluators:
             if args.out and evaluator.type == 'RefinementMetric':
                 evaluator.csv_path = str(Path(args.out) / 'per_image.csv')
                 evaluator.mask_dir = str(Path(args.out) / 'masks')
-                evaluator.notes = dict(guarded='GuardedRefiner' in refiner_types(cfg.model.get('refiner')))
+                evaluator.notes = dict(
+                    guarded='GuardedRefiner' in refiner_types(cfg.model.get('refiner')),
+                    precision=precision or 'float32',
+                )
         if args.show_dir:
             cfg.default_hooks.visualization.show_dir = args.show_dir
         runner = build_runner(cfg, args.launcher)

@@ -41,11 +41,13 @@ METRICS = Registry(
 HOOKS = Registry(
     'hook', parent=mmseg.HOOKS, scope='ultrarefiner', locations=['mmseg.engine.hooks', 'ultrarefiner.engine.hooks']
 )
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper', parent=mmseg.OPTIM_WRAPPERS, scope='ultrarefiner', locations=['ultrarefiner.engine']
+)
 # Nothing of ours is registered in these. They are for plug-ins, and so that the Runner finds the scope everywhere: it
 # warns about each registry that it looks for in vain.
 DATA_SAMPLERS = Registry('data sampler', parent=mmseg.DATA_SAMPLERS, scope='ultrarefiner')
 LOOPS = Registry('loop', parent=mmseg.LOOPS, scope='ultrarefiner')
-OPTIM_WRAPPERS = Registry('optim_wrapper', parent=mmseg.OPTIM_WRAPPERS, scope='ultrarefiner')
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=mmseg.OPTIM_WRAPPER_CONSTRUCTORS,

@@ -20,9 +20,15 @@ default_hooks = dict(
     missed_validation=dict(type='MissedValidationHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
     non_finite_loss=dict(type='NonFiniteLossHook'),
+    memory_watch=dict(type='MemoryWatchHook'),
 )
 env_cfg = dict(
-    cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+    # docs/performance.md: 'default' and 'highest' switch these off.
+    cpu_allocator='keep',
+    float32_matmul='fastest',
 )
 randomness = dict(seed=42)
 log_processor = dict(by_epoch=True)

@@ -6,7 +6,7 @@
 _base_ = './ultrarefiner_sam-small_soft-prompts_phase2-1xb4-3e_busi-192x192.py'
 
 train_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadImage', grey_channels=1),
     dict(type='LoadMask'),
     dict(type='LoadCoarsePrediction'),
     dict(type='CorruptMask', preset='default', ratio=0.5),
@@ -15,4 +15,4 @@ train_pipeline = [
     dict(type='PackRefinerInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-custom_hooks = [dict(type='CorruptionEpochHook')]
+custom_hooks = [dict(type='DatasetEpochHook')]

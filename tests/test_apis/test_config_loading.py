@@ -62,6 +62,17 @@ def test_the_fingerprint_depends_on_settings_but_not_on_folders(config):
     assert load_config(config, {'train_dataloader.batch_size': 3}).fingerprint != base
 
 
+def test_the_fingerprint_depends_on_a_cache_but_not_on_where_it_lies(tmp_path):
+    path = tmp_path / 'cached.py'
+    path.write_text(TEXT + "model = dict(embedding_cache=dict(folder='a', max_size_gib=1))\n")
+    key = 'model.embedding_cache'
+    whole = load_config(path).fingerprint
+    assert load_config(path, {f'{key}.folder': 'b', f'{key}.max_size_gib': 2}).fingerprint == whole
+    assert load_config(path, {f'{key}.folder': 'b'}).model.embedding_cache.folder == 'b'
+    assert load_config(path, {f'{key}.storage': 'float32'}).fingerprint != whole
+    assert load_config(path, {key: None}).fingerprint != whole
+
+
 NAMED = TEXT + "work_dir = '{out_dir}/{coarse_name}/{dataset}'\nmodel = dict(coarse=dict(type='C', name='unet'))"
 
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ultrarefiner.corruption.geometry import (
     Lesion,
+    bounds,
     count_components,
     count_holes,
     ellipse_metric,
@@ -145,3 +147,52 @@ def test_boundary_distance_of_concentric_discs_is_the_difference_of_their_radii(
     y, x = np.mgrid[:200, :200] - 100
     truth, larger = np.hypot(y, x) <= 40, np.hypot(y, x) <= 60
     assert measure(larger.astype(float), truth)['boundary_distance'] == pytest.approx(0.5, abs=0.02)
+
+
+def random_masks():
+    """Small masks of all kinds: smooth and noisy, at the border, empty and full, of one pixel."""
+    rng = np.random.default_rng(4)
+    for density in (0.02, 0.3, 0.5, 0.7, 0.98):
+        yield rng.random((13, 17)) < density
+    for _ in range(6):
+        coarse = rng.normal(size=(5, 6)).repeat(4, 0).repeat(5, 1)
+        yield coarse > 0.4
+    yield np.zeros((6, 7), bool)
+    yield np.ones((6, 7), bool)
+    yield np.pad(np.ones((1, 1), bool), ((0, 6), (3, 5)))
+
+
+def test_signed_distance_is_that_to_every_pixel_tried():
+    for mask in random_masks():
+        if mask.all() or not mask.any():
+            continue
+        pixels = np.argwhere(np.ones_like(mask))
+        apart = np.hypot(*(pixels[:, None] - pixels[None]).transpose(2, 0, 1))
+        inside = mask.ravel()
+        nearest = np.where(inside, apart[:, ~inside].min(1), apart[:, inside].min(1)) - 0.5
+        expected = np.where(inside, nearest, -nearest).reshape(mask.shape)
+        np.testing.assert_allclose(signed_distance(mask), expected, atol=2e-6)
+
+
+def test_counts_are_those_of_scipy():
+    for mask in random_masks():
+        assert count_components(mask) == ndimage.label(mask, np.ones((3, 3)))[1]
+        # Holes are what filling fills: parts of the background that a walk from the border does not reach.
+        holes = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)[1]
+        assert count_holes(mask) == holes
+
+
+def test_highest_takes_as_many_where_scores_are_equal():
+    score = np.repeat(np.arange(5.0), 4).reshape(4, 5)
+    for count in range(1, 20):
+        chosen = highest(score, count, np.ones_like(score, bool))
+        assert chosen.sum() == count
+        assert score[chosen].sum() == np.sort(score.ravel())[-count:].sum()
+
+
+def test_a_window_holds_the_mask_and_its_margin():
+    mask = np.zeros((20, 30), bool)
+    mask[3:9, 25:28] = True
+    assert bounds(mask) == (slice(3, 9), slice(25, 28))
+    assert mask[bounds(mask, 4)].shape == (13, 9)  # cut by the border above and on the right
+    assert mask[bounds(np.zeros_like(mask))].size == 0

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from ultrarefiner.corruption import dice
 from ultrarefiner.datasets.transforms import CorruptMask
-from ultrarefiner.engine.hooks import CorruptionEpochHook
-from ultrarefiner.engine.hooks.corruption_epoch_hook import set_epoch
+from ultrarefiner.engine.hooks import DatasetEpochHook
+from ultrarefiner.engine.hooks.dataset_epoch_hook import set_epoch
 from ultrarefiner.registry import DATASETS
 
 CORRUPT = dict(type='CorruptMask', preset=dict(probabilities=dict(under_segmentation=1, shift=1)))
@@ -128,7 +128,7 @@ def test_workers_that_stay_alive_see_every_epoch_and_agree(tiny_root, start):
     alone = build(tiny_root, dict(CORRUPT, seed=3))
     loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
     loop.dataloader = loader
-    hook, runner = CorruptionEpochHook(), SimpleNamespace(train_loop=loop, epoch=0)
+    hook, runner = DatasetEpochHook(), SimpleNamespace(train_loop=loop, epoch=0)
     hook.before_train(runner)
     epochs = []
     for runner.epoch in (0, 1):
@@ -143,7 +143,7 @@ def test_workers_that_stay_alive_see_every_epoch_and_agree(tiny_root, start):
 
 
 def test_a_forgotten_hook_is_named(tiny_root):
-    with pytest.raises(ValueError, match="does not know the epoch: add dict\\(type='CorruptionEpochHook'\\)"):
+    with pytest.raises(ValueError, match="does not know the epoch: add dict\\(type='DatasetEpochHook'\\)"):
         build(tiny_root, CORRUPT)[0]
 
 
@@ -158,7 +158,7 @@ def test_the_hook_reaches_wrapped_datasets_and_transforms(tiny_root):
 def test_training_by_iterations_is_refused():
     loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
     with pytest.raises(ValueError, match='IterBasedTrainLoop, expected one that counts epochs'):
-        CorruptionEpochHook().before_train(SimpleNamespace(train_loop=loop))
+        DatasetEpochHook().before_train(SimpleNamespace(train_loop=loop))
 
 
 def test_copies_seeds_and_names_differ_and_repeat():

@@ -74,7 +74,7 @@ def test_other_generators_go_on_as_if_nothing_was():
 
 
 def test_an_unknown_epoch_and_no_views_are_refused():
-    with pytest.raises(ValueError, match='CorruptionEpochHook'):
+    with pytest.raises(ValueError, match='DatasetEpochHook'):
         make()(sample())
     with pytest.raises(ValueError, match='at least 1'):
         make(views=0)

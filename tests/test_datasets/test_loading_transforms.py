@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from PIL import Image
 
 from ultrarefiner.datasets import ConvertedDataset
 from ultrarefiner.datasets.transforms import LoadCoarsePrediction, LoadImage, LoadMask, PackRefinerInputs
+from ultrarefiner.models.data_preprocessor import ImagePreprocessor
 
 HEIGHT, WIDTH = 40, 48
 
@@ -44,6 +45,42 @@ def test_grey_colour_and_transparent_images_give_the_same_three_channels(tmp_pat
     grey = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
     Image.fromarray(grey).convert(mode).save(tmp_path / 'a.png')
     np.testing.assert_array_equal(load_image(tmp_path / 'a.png'), np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize('mode, shape', [('1', (HEIGHT, WIDTH)), ('L', (HEIGHT, WIDTH)), ('RGB', (HEIGHT, WIDTH, 3))])
+def test_grey_images_may_stay_one_channel(tmp_path, mode, shape):
+    grey = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
+    Image.fromarray(grey).convert(mode).save(tmp_path / 'a.png')
+    path = str(tmp_path / 'a.png')
+    one = LoadImage(grey_channels=1)(dict(img_path=path))
+    assert one['img'].shape == shape and one['img'].dtype == np.uint8
+    three = LoadImage()(dict(img_path=path))
+    np.testing.assert_array_equal(one['img'].reshape(HEIGHT, WIDTH, -1)[..., :1].repeat(3, 2), three['img'])
+    assert one['img_shape'] == one['ori_shape'] == three['ori_shape'] == (HEIGHT, WIDTH)
+    with pytest.raises(ValueError, match='grey_channels is 2, expected 1 or 3'):
+        LoadImage(grey_channels=2)
+
+
+def test_one_channel_gives_the_network_the_same_images_and_the_same_draws(tiny_root, clean_runner):
+    init_default_scope('ultrarefiner')
+    moves = [
+        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+        dict(type='RandomRotate', prob=0.5, degree=20, pad_val=0, seg_pad_val=0),
+    ]
+
+    def batch(channels):
+        np.random.seed(3)
+        load = [dict(type='LoadImage', grey_channels=channels), dict(type='LoadMask')]
+        pipeline = [*load, *moves, dict(type='PackRefinerInputs')]
+        samples = list(ConvertedDataset(tiny_root, 'all_train', pipeline=pipeline))
+        return ImagePreprocessor()(pseudo_collate(samples)), np.random.random()
+
+    (one, after_one), (three, after_three) = batch(1), batch(3)
+    assert after_one == after_three
+    for index in range(8):
+        assert torch.equal(one['inputs'][index], three['inputs'][index]) and one['inputs'][index].shape[0] == 3
+        fields = [data['data_samples'][index].gt_sem_seg.data for data in (one, three)]
+        assert torch.equal(*fields) and fields[0].dtype == torch.uint8
 
 
 def test_colour_comes_as_bgr(tmp_path):

@@ -127,6 +127,7 @@ def test_best_pth_says_what_the_weights_were_trained_on(trained, tiny_root):
         classes=['background', 'lesion'],
         phase='joint',
         epoch=2,
+        precision='float32',
     )
     assert metrics['refined/Dice'] == 1 and metrics['coarse/Dice'] == 0
 
@@ -150,7 +151,9 @@ def test_an_interrupted_export_is_made_up_for_when_training_goes_on(trained, tin
 def test_several_datasets_are_all_named():
     parts = [SimpleNamespace(metainfo=dict(dataset=name, split_sha256=name * 2)) for name in 'ab']
     dataset = SimpleNamespace(datasets=parts)
-    run = SimpleNamespace(model=nn.Identity(), cfg={}, train_dataloader=SimpleNamespace(dataset=dataset))
+    run = SimpleNamespace(
+        model=nn.Identity(), cfg={}, optim_wrapper=None, train_dataloader=SimpleNamespace(dataset=dataset)
+    )
     checkpoint = dict(meta=dict(epoch=4))
     BestCheckpointHook().before_save_checkpoint(run, checkpoint)
     made = checkpoint['meta']['ultrarefiner']
@@ -212,12 +215,12 @@ def test_validation_pictures_by_interval_and_for_tensorboard(tiny_root, tmp_path
     assert shown == [f'val_{name}_{step}.png' for name in ('t0', 't2', 't4') for step in (1, 2)]
 
 
-def test_the_picture_is_drawn_from_the_bgr_pixels_that_the_model_saw(tmp_path):
-    blue = torch.zeros(3, 40, 48, dtype=torch.uint8)
-    blue[0] = 255
+@pytest.mark.parametrize('bgr, rgb', [((255, 0, 0), [0, 0, 255]), ((70,), [70, 70, 70])])
+def test_the_picture_is_drawn_from_the_bgr_or_grey_pixels_that_the_model_saw(tmp_path, bgr, rgb):
+    image = torch.tensor(bgr, dtype=torch.uint8).view(-1, 1, 1).expand(-1, 40, 48)
     sample = SegDataSample(metainfo=dict(img_path='/data/blue.png'))
     sample.coarse_sem_seg = PixelData(data=torch.zeros(1, 40, 48, dtype=torch.int64))
     meta = dict(classes=('background', 'lesion'), palette=[[0, 0, 0], [255, 0, 0]])
     run = SimpleNamespace(test_loop=SimpleNamespace(dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=meta))))
-    StageVisualizationHook(show_dir=tmp_path).after_test_iter(run, 0, dict(inputs=[blue]), [sample])
-    assert np.asarray(Image.open(tmp_path / 'blue.png'))[100, 50].tolist() == [0, 0, 255]
+    StageVisualizationHook(show_dir=tmp_path).after_test_iter(run, 0, dict(inputs=[image]), [sample])
+    assert np.asarray(Image.open(tmp_path / 'blue.png'))[100, 50].tolist() == rgb

@@ -1,10 +1,12 @@
 """Every registered prompt generator, object splitter, gate, refiner, adapter and stage loss keeps its contract."""
 
 import pytest
+import torch
 from mmengine.registry import init_default_scope
 
 from ultrarefiner.models.peft.peft_adapter import METHODS
 from ultrarefiner.registry import ADAPTERS, GATES, OBJECT_SPLITTERS, PROMPT_GENERATORS, REFINERS, STAGE_LOSSES
+from ultrarefiner.structures import SegOutput, Stages, StageTarget
 from ultrarefiner.testing import (
     check_adapter,
     check_gate,
@@ -13,6 +15,7 @@ from ultrarefiner.testing import (
     check_prompt_generator,
     check_refiner,
 )
+from ultrarefiner.testing.toy_masks import ellipse_logits, random_images, toy_prompts
 
 # The arguments of the components that cannot be built without any, and variants worth a check of their own.
 PROMPT_GENERATOR_ARGUMENTS = {
@@ -184,6 +187,50 @@ def test_every_method_of_peft_adapter_is_checked():
 def test_stage_loss(name, arguments):
     for stage in LOSS_STAGES.get(name, ['coarse', 'refined']):
         check_loss(dict(type=name, stage=stage, **arguments))
+
+
+@pytest.mark.parametrize('name, arguments', cases(PROMPT_GENERATORS, PROMPT_GENERATOR_ARGUMENTS))
+def test_autocast_changes_no_prompt(name, arguments):
+    generator = PROMPT_GENERATORS.build(dict(type=name, **arguments)).eval()
+    coarse, images = SegOutput(ellipse_logits(2, 2)), random_images([(40, 56)] * 2)
+    exact = generator(coarse, images)
+    with torch.autocast('cpu', torch.bfloat16):
+        prompts = generator(coarse, images)
+    for kind in exact.kinds:
+        torch.testing.assert_close(getattr(prompts, kind), getattr(exact, kind), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize('name, arguments', cases(STAGE_LOSSES, LOSS_ARGUMENTS))
+def test_autocast_changes_no_loss(name, arguments):
+    coarse, refined = ellipse_logits(2, 2), ellipse_logits(2, 2, inside=2.0).flip(-1)
+    labels = [torch.where(mask.amax(dim=0) > 0, mask.argmax(dim=0) + 1, 0) for mask in coarse]
+    quality = torch.full((2, 2), 0.3)
+    candidates, candidate_quality = refined[:, :, None].repeat(1, 1, 3, 1, 1), quality[..., None].repeat(1, 1, 3)
+    stages = Stages(SegOutput(coarse), None, SegOutput(refined, quality, candidates, candidate_quality))
+    loss = STAGE_LOSSES.build(dict(type=name, stage='refined', **arguments))
+    exact = loss(stages, StageTarget(labels, num_slots=2))
+    with torch.autocast('cpu', torch.bfloat16):
+        torch.testing.assert_close(loss(stages, StageTarget(labels, num_slots=2)), exact, atol=0, rtol=1e-6)
+
+
+@pytest.mark.parametrize('name, arguments', cases(REFINERS, REFINER_ARGUMENTS))
+def test_autocast_changes_a_refined_mask_by_rounding_alone(name, arguments):
+    torch.manual_seed(0)
+    refiner = REFINERS.build(dict(type=name, **arguments)).eval()
+    inputs = random_images([(40, 56), (64, 48)]), SegOutput(ellipse_logits(2, 1)), toy_prompts(2, 1, refiner.accepts)
+    exact = refiner(*inputs, (32, 40)).logits
+    with torch.autocast('cpu', torch.bfloat16):
+        logits = refiner(*inputs, (32, 40)).logits
+    # A number of bfloat16 has a relative precision of 2**-8; a network rounds some ten times in a row.
+    assert (logits - exact).norm() < 16 * 2**-8 * exact.norm()
+    trainable = [weight for weight in refiner.parameters() if weight.requires_grad]
+    if not trainable:
+        return
+    gradients = [
+        torch.autograd.grad(result.float().square().mean(), trainable, allow_unused=True, retain_graph=True)
+        for result in (exact, logits)
+    ]
+    assert [gradient is None for gradient in gradients[0]] == [gradient is None for gradient in gradients[1]]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import copy
 import multiprocessing
+import os
 import random
 
 import numpy as np
@@ -12,8 +13,10 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from ultrarefiner.registry import MODELS, REFINERS
-from ultrarefiner.utils.embedding_cache import EmbeddingCache
-from ultrarefiner.utils.embedding_file import unpack_tensors
+from ultrarefiner.structures import ImageEmbedding
+from ultrarefiner.utils import embedding_cache
+from ultrarefiner.utils.embedding_cache import EmbeddingCache, NotKept
+from ultrarefiner.utils.embedding_file import checksum, read_parts
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +76,7 @@ def test_another_image_weight_or_profile_is_another_entry(small_parts, tmp_path)
     with torch.no_grad():
         refiner.image_encoder.pos_embed[0, 0, 0, 0] += 1e-3
     assert counted(cache, refiner, batch)[1] == 2
-    refiner.image_encoder.blocks[0].attn.scale *= 2
+    refiner.image_encoder.blocks[0].norm1.eps *= 2
     assert counted(EmbeddingCache(tmp_path), refiner, batch)[1] == 2
 
 
@@ -96,7 +99,76 @@ def test_a_damaged_file_is_never_used(small_parts, tmp_path):
         damaged.append(whole[: 8 * rng.randrange(len(whole) // 8)])
     for data in damaged:
         with pytest.raises(ValueError):
-            unpack_tensors(np.frombuffer(data, dtype=np.uint64), key)
+            read_parts(np.frombuffer(data, dtype=np.uint64), key)
+
+
+def test_a_file_is_checked_once_and_again_when_it_is_another(small_parts, tmp_path, monkeypatch):
+    refiner, batch, checked = build(small_parts), images(), []
+    true = EmbeddingCache(tmp_path).get_or_encode(refiner, batch)
+    monkeypatch.setattr(embedding_cache, 'read_parts', lambda *args: checked.append(args) or read_parts(*args))
+    cache = EmbeddingCache(tmp_path)
+    for _ in range(3):
+        found, made = counted(cache, refiner, batch)
+        assert made == 0 and len(checked) == 2
+        assert torch.equal(found.features, true.features) and torch.equal(found.content, true.content)
+    EmbeddingCache(tmp_path).get_or_encode(refiner, batch)
+    assert len(checked) == 4
+    # The same size in the same place, and yet another file: a copy of the neighbour's.
+    path, other = files(tmp_path)
+    path.with_suffix('.new').write_bytes(other.read_bytes())
+    os.replace(path.with_suffix('.new'), path)
+    with pytest.warns(UserWarning, match='it belongs to'):
+        found, made = counted(cache, refiner, batch)
+    assert made == 1 and len(checked) == 5 and torch.equal(found.features, true.features)
+
+
+def test_what_was_read_is_no_window_on_the_file(small_parts, tmp_path):
+    refiner, cache = build(small_parts), EmbeddingCache(tmp_path)
+    true = cache.get_or_encode(refiner, images()).features.clone()
+    before = [path.read_bytes() for path in files(tmp_path)]
+    for _ in range(3):
+        cache.get_or_encode(refiner, images()).features.zero_()
+    assert torch.equal(cache.get_or_encode(refiner, images()).features, true)
+    assert [path.read_bytes() for path in files(tmp_path)] == before
+
+
+@pytest.mark.filterwarnings('ignore:EmbeddingCache')
+def test_a_folder_in_the_place_of_a_file_is_passed_over(small_parts, tmp_path):
+    refiner, cache = build(small_parts), EmbeddingCache(tmp_path)
+    true = cache.get_or_encode(refiner, images())
+    path, _ = files(tmp_path)
+    path.unlink()
+    path.mkdir()
+    found, made = counted(cache, refiner, images())
+    assert made == 1 and torch.equal(found.features, true.features)
+
+
+def test_one_that_does_not_fit_is_not_rounded_with_the_others(small_parts, tmp_path, monkeypatch):
+    refiner, cache = build(small_parts), EmbeddingCache(tmp_path)
+    encode = refiner.encode_image
+
+    def brighter(batch):
+        made = encode(batch)
+        scale = torch.tensor([1e7 if image.float().mean() > 200 else 1.0 for image in batch]).view(-1, 1, 1, 1)
+        return ImageEmbedding(made.features * scale, made.content)
+
+    monkeypatch.setattr(refiner, 'encode_image', brighter)
+    batch = [images(1)[0], torch.full((3, 40, 48), 255, dtype=torch.uint8)]
+    batch[1][:, 0, 0] = 0
+    with pytest.warns(NotKept, match='does not fit into float16'):
+        first = cache.get_or_encode(refiner, batch)
+    again, made = counted(cache, refiner, batch)
+    assert made == 1 and torch.equal(first.features, again.features)
+    assert torch.equal(again.features[1], brighter(batch).features[1]) and again.features[1].abs().max() > 65504
+
+
+@pytest.mark.parametrize('length', [0, 1, 511, 512, 513, 5000])
+def test_the_checksum_is_the_sum_of_weighted_words(length):
+    words = np.random.default_rng(length).integers(0, 2**64, length, dtype=np.uint64, endpoint=False)
+    assert int(checksum(words)) == sum((2 * i + 1) * int(word) for i, word in enumerate(words)) % 2**64
+    if length > 1:
+        words[[0, -1]], before = words[[-1, 0]], checksum(words)
+        assert checksum(words) != before
 
 
 def test_it_stays_below_its_size(small_parts, tmp_path):
@@ -187,3 +259,14 @@ def test_loss_gradients_and_prediction_are_those_without(small_parts, tmp_path):
         error = float((one - other).norm() / one.norm())
         print(f'relative error {error:.1e}')
         assert error < tolerance
+
+
+def test_a_model_whose_embeddings_cannot_be_kept_is_not_built(small_parts):
+    prompts = dict(prompt_generator=dict(type='MaskPrompt'), embedding_cache=dict(folder='unused'))
+    with pytest.raises(ValueError, match='trainable'):
+        MODELS.build({**small_parts, **prompts})
+    held = {**small_parts['refiner'], 'encoder': 'frozen'}
+    with pytest.raises(ValueError, match='cannot be kept'):
+        MODELS.build({**small_parts, **prompts, 'refiner': dict(type='ROIRefiner', refiner=held)})
+    with pytest.raises(ValueError, match='embedding_cache serves the refiner, but there is none'):
+        MODELS.build({**small_parts, 'refiner': None, 'embedding_cache': dict(folder='unused')})

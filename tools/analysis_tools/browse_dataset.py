@@ -20,7 +20,7 @@ from rich.progress import track
 
 from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
 from ultrarefiner.apis.config import load_config
-from ultrarefiner.engine.hooks.corruption_epoch_hook import set_epoch
+from ultrarefiner.engine.hooks.dataset_epoch_hook import set_epoch
 from ultrarefiner.evaluation.overlap import overlap
 from ultrarefiner.models.segmentors.coarse_to_fine import to_labels
 from ultrarefiner.registry import DATASETS, PROMPT_GENERATORS
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
 def save(packed: dict, generator, dataset_meta: dict, out: Path) -> None:
     """Draw one sample of the pipeline, and save it as ``{out}/{dataset}/{name}.png``."""
     sample: SegDataSample = packed['data_samples']
-    image = packed['inputs'].flip(0)  # The pipeline loads BGR.
+    image = packed['inputs'].expand(3, -1, -1).flip(0)  # The pipeline loads BGR, or grey.
     truth = sample.gt_sem_seg.data[0].numpy() if 'gt_sem_seg' in sample else None
     coarse, prompts = stages(sample, image, generator)
     classes = len(dataset_meta['classes']) - 1

@@ -9,6 +9,7 @@ import sys
 
 from mmengine.config import DictAction
 
+CACHE_FOLDER = 'model.embedding_cache.folder'
 USER_ERRORS = (AssertionError, ImportError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
@@ -36,9 +37,19 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a tool that trains or tests one fold."""
     add_config_arguments(parser)
     parser.add_argument('--work-dir', help="where logs and checkpoints go; defaults to the config's own")
+    add_cache_argument(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun sets the environment; the deprecated torch.distributed.launch passes this flag instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_cache_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the shortcut for the config's ``model.embedding_cache.folder``."""
+    parser.add_argument(
+        '--embedding-cache',
+        metavar='FOLDER',
+        help='where the embeddings of the frozen image encoder are kept and found (model.embedding_cache.folder)',
+    )
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +78,8 @@ def run_options(args: argparse.Namespace) -> dict:
     for name in ('work_dir', 'fold', 'dataset', 'data_dir', 'out_dir'):
         if getattr(args, name, None) is not None:
             options[name] = getattr(args, name)
+    if getattr(args, 'embedding_cache', None) is not None:
+        options[CACHE_FOLDER] = args.embedding_cache
     if args.seed is not None:
         options['randomness.seed'] = args.seed
     return options

@@ -81,7 +81,11 @@ def complete_config(cfg: Config, options: dict | None = None) -> Config:
 
 
 def _fingerprint(cfg: Config) -> str:
-    text = json.dumps({key: cfg.get(key) for key in DECISIVE_KEYS}, sort_keys=True, default=str)
+    decisive = {key: copy.deepcopy(cfg.get(key)) for key in DECISIVE_KEYS}
+    cache = (decisive['model'] or {}).get('embedding_cache') or {}
+    for key in ('folder', 'max_size_gib'):
+        cache.pop(key, None)
+    text = json.dumps(decisive, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

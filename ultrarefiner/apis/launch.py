@@ -18,6 +18,7 @@ from ..utils.checkpoint import check_input_profiles, load_strictly, read_checkpo
 from ..utils.freeze import is_trainable
 from ..utils.partial_checkpoint import PARTIAL_KEY, check_base
 from ..utils.unwrap import unwrap
+from .compute import prepare_compute
 
 
 def start_process_group(launcher: str) -> None:
@@ -65,7 +66,11 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
         unused = cfg.get('find_unused_parameters', False)
         cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, find_unused_parameters=unused)
     MODELS.import_from_location()
-    return Runner.from_cfg(cfg)
+    done = prepare_compute(cfg.get('env_cfg') or {})
+    runner = Runner.from_cfg(cfg)
+    for line in done:
+        runner.logger.info(line)
+    return runner
 
 
 def prepare_training(runner: Runner) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import Runner, autocast
 from rich.progress import track
 
 from ..data_preparation.splits import Splits
 from ..utils.checkpoint import read_checkpoint
+from ..utils.precision import check_precision
 from .config import load_config
 from .launch import load_whole_model
 from .model import build_model
@@ -24,7 +25,7 @@ PROOF = 'proof.json'
 UNFINISHED_PROOF = 'proof.json.partial'
 
 
-def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
+def predict_folds(config: str, options: dict, overwrite: bool = False, precision: str | None = None) -> Path:
     """Predict every training image of a dataset out of fold.
 
     Writes ``{out_dir}/predictions/{dataset}/predictions/{name}.npy``, float32 probabilities in [0, 1] at the coarse
@@ -36,6 +37,7 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
         config (str): The phase-1 config.
         options (dict): As for `load_config`, without ``fold``.
         overwrite (bool): Whether earlier predictions may be replaced. Defaults to False.
+        precision (str, optional): 'bfloat16' or 'float16' for autocast. None computes in float32.
 
     Returns:
         Path: The folder of the predictions.
@@ -68,7 +70,7 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
     entries = {}
     for fold, (fold_cfg, path) in enumerate(zip(folds, checkpoints)):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, probability in _predict_validation_images(fold_cfg, path, f'fold {fold}'):
+        for name, probability in _predict_validation_images(fold_cfg, path, precision, f'fold {fold}'):
             if name in entries:
                 raise ValueError(
                     f'{name} is predicted twice, in folds {entries[name]["fold"]} and {fold}: check '
@@ -87,6 +89,7 @@ def predict_folds(config: str, options: dict, overwrite: bool = False) -> Path:
         dataset=splits.dataset,
         split_sha256=splits.digest,
         protocol=splits.protocol,
+        precision=precision or 'float32',
         n_images_whose_group_was_seen=seen_groups(splits),
         n_images=len(entries),
         entries=entries,
@@ -139,7 +142,7 @@ def check_coverage(predicted: set[str], splits: Splits) -> None:
 
 
 @torch.no_grad()
-def _predict_validation_images(cfg: Config, checkpoint: Path, title: str):
+def _predict_validation_images(cfg: Config, checkpoint: Path, precision: str | None, title: str):
     """Yield (name, probability) for each validation image of a fold."""
     saved = read_checkpoint(checkpoint)
     model = build_model(cfg)
@@ -148,6 +151,7 @@ def _predict_validation_images(cfg: Config, checkpoint: Path, title: str):
     loader = Runner.build_dataloader(cfg.val_dataloader, seed=0)
     for batch in track(loader, description=f'predicting {title}'):
         batch = model.data_preprocessor(batch)
-        coarse = model.run_coarse(batch['inputs'], batch['data_samples'])
+        with autocast(enabled=precision is not None, dtype=precision and check_precision(precision)):
+            coarse = model.run_coarse(batch['inputs'], batch['data_samples'])
         for sample, probability in zip(batch['data_samples'], coarse.probabilities):
             yield sample.metainfo['name'], probability.squeeze(0).float().cpu().numpy()

@@ -42,16 +42,17 @@ def read_record(work_dir: str | Path) -> dict | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def write_record(cfg: Config, splits: dict[str, str], finished: bool, cost: dict | None = None) -> None:
+def write_record(cfg: Config, splits: dict[str, str], precision: str, finished: bool, cost: dict | None = None) -> None:
     """Write the record, when a training begins and again when it has come to its end.
 
     Args:
         cfg (Config): From `load_config`.
         splits (dict[str, str]): The hash of the split, by dataset.
+        precision (str): What it computes in, 'float32' or that of autocast.
         finished (bool): Whether the training has come to its end.
         cost (dict, optional): Of a finished training, from `training_cost`.
     """
     path = Path(cfg.work_dir) / RECORD
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = dict(fingerprint=cfg.fingerprint, splits=splits, finished=finished, cost=cost)
+    record = dict(fingerprint=cfg.fingerprint, splits=splits, precision=precision, finished=finished, cost=cost)
     path.write_text(json.dumps(record, indent=1))

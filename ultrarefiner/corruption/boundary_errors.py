@@ -14,6 +14,7 @@ from .geometry import (
     Lesion,
     UnreachableError,
     area_of,
+    bounds,
     components,
     count_components,
     ellipse_metric,
@@ -73,8 +74,7 @@ def under_segmentation(mask: np.ndarray, severity: float, rng: np.random.Generat
     target = area_of(0.9 * (0.4 / 0.9) ** severity, area)
     if target >= area:
         raise UnreachableError(f'a mask of {area} pixels cannot lose a part of them')
-    field = random_field(Lesion(mask).frame, 0.5, rng)
-    return highest(lesion_distance(mask) + UNEVENNESS[0] * field, target, mask)
+    return _innermost(mask, target, UNEVENNESS[0], rng)
 
 
 def shift(mask: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
@@ -105,8 +105,17 @@ def empty(mask: np.ndarray, severity: float, rng: np.random.Generator) -> np.nda
     if severity >= 0.5:
         return np.zeros_like(mask)
     share = 0.05 * 0.2 ** (2 * severity)
-    field = random_field(Lesion(mask).frame, 0.5, rng)
-    return highest(lesion_distance(mask) + 0.02 * field, area_of(share, np.count_nonzero(mask)), mask)
+    return _innermost(mask, area_of(share, np.count_nonzero(mask)), 0.02, rng)
+
+
+def _innermost(mask: np.ndarray, count: int, unevenness: float, rng: np.random.Generator) -> np.ndarray:
+    """The ``count`` pixels of the mask farthest from its outline, unevenly."""
+    window = bounds(mask, margin=1)
+    inside = mask[window]
+    field = random_field(Lesion(mask).frame_in(window), 0.5, rng)
+    left = np.zeros_like(mask)
+    left[window] = highest(lesion_distance(inside) + unevenness * field, count, inside)
+    return left
 
 
 def _grown_area(mask: np.ndarray, severity: float, low: float, high: float) -> int:

@@ -13,6 +13,7 @@ from .geometry import (
     Lesion,
     UnreachableError,
     area_of,
+    bounds,
     count_components,
     count_holes,
     ellipse_metric,
@@ -33,17 +34,20 @@ def missing_chunk(mask: np.ndarray, severity: float, rng: np.random.Generator) -
     wedge, angle = rng.random() < 0.6, rng.uniform(0, 2 * np.pi)
     half_opening = np.deg2rad(rng.uniform(30, 90)) / 2
     aspect, tilt = np.exp(rng.uniform(-np.log(2), np.log(2))), rng.uniform(0, np.pi)
+    window = bounds(lesion.mask)
+    y, x = lesion.frame_in(window)
     if wedge:
-        y, x = lesion.frame
         along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
         # How far out the tip of a wedge along the axis may lie for the wedge to hold the pixel.
         score = along - np.abs(across) / np.tan(half_opening)
     else:
-        score = -ellipse_metric(lesion.frame, lesion.boundary_point(angle), aspect, tilt)
+        score = -ellipse_metric((y, x), lesion.boundary_point(angle), aspect, tilt)
     cut = area_of(0.05 + 0.25 * severity, lesion.area)
     if cut >= lesion.area:
         raise UnreachableError(f'a lesion of {lesion.area} pixel(s) has no part that could be missing')
-    return mask & ~highest(score, cut, lesion.mask)
+    result = mask.copy()
+    result[window] &= ~highest(score, cut, lesion.mask[window])
+    return result
 
 
 def internal_holes(mask: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
@@ -115,23 +119,26 @@ def fragmentation(mask: np.ndarray, severity: float, rng: np.random.Generator) -
 
 def _place_holes(lesion: Lesion, area: int, places: np.ndarray, aspects: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """Holes one after the other, each at the first place that has room, else where there is most of it."""
+    window = bounds(lesion.mask)
+    y, x = lesion.frame_in(window)
+    origin = np.array([window[0].start, window[1].start])
     # A hole at the image's border would be none: beyond the border counts as background.
-    depth = signed_distance(np.pad(lesion.mask, 1))[1:-1, 1:-1]
+    depth = signed_distance(np.pad(lesion.mask[window], 1))[1:-1, 1:-1]
     rim = max(1.0, 0.06 * lesion.radius)
     free = depth > rim
-    holes = np.zeros_like(free)
+    holes = np.zeros_like(lesion.mask)
     for candidates, aspect, angle in zip(places, aspects, angles):
         room = signed_distance(np.pad(free, 1))[1:-1, 1:-1]
-        rows, columns = np.floor(candidates.T * lesion.radius + np.array(lesion.centre)[:, None]).astype(int)
+        pixels = np.floor(candidates.T * lesion.radius + np.array(lesion.centre)[:, None]).astype(int)
+        rows, columns = pixels - origin[:, None]
         inside = (rows >= 0) & (columns >= 0) & (rows < free.shape[0]) & (columns < free.shape[1])
         rows, columns = rows[inside], columns[inside]
         roomy = np.flatnonzero(room[rows, columns] >= np.sqrt(area / np.pi * max(aspect, 1 / aspect)))
         pixel = (rows[roomy[0]], columns[roomy[0]]) if len(roomy) else np.unravel_index(room.argmax(), room.shape)
         if np.count_nonzero(free) < area:
             break
-        y, x = lesion.frame
-        hole = highest(-ellipse_metric(lesion.frame, (y[pixel[0], 0], x[0, pixel[1]]), aspect, angle), area, free)
-        holes |= hole
+        hole = highest(-ellipse_metric((y, x), (y[pixel[0], 0], x[0, pixel[1]]), aspect, angle), area, free)
+        holes[window] |= hole
         free &= signed_distance(hole) < -rim
     return holes
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .geometry import Lesion, count_components, count_holes, highest, random_field, signed_distance
+from .geometry import Lesion, RandomField, bounds, count_components, count_holes, highest, signed_distance
 
 
 def boundary_jitter(mask: np.ndarray, unit: float, rng: np.random.Generator) -> np.ndarray:
@@ -31,12 +31,28 @@ def threshold_fluctuation(mask: np.ndarray, unit: float, rng: np.random.Generato
 
 
 def _roughen(mask: np.ndarray, unit: float, amplitude: float, length: float, rng: np.random.Generator) -> np.ndarray:
-    y, x = Lesion(mask).frame
-    scale = Lesion(mask).radius / unit
-    field = random_field((y * scale, x * scale), length, rng)
-    rough = highest(signed_distance(mask) / unit + amplitude * field, np.count_nonzero(mask), np.ones_like(mask))
+    rough = _highest_near(mask, unit, amplitude, RandomField.draw(length, rng))
     same = count_components(rough) == count_components(mask) and count_holes(rough) == count_holes(mask)
     return rough if same else mask
+
+
+def _highest_near(mask: np.ndarray, unit: float, amplitude: float, field: RandomField) -> np.ndarray:
+    """The pixels of highest distance plus field, as many as the mask has, looking only where there can be any."""
+    lesion = Lesion(mask)
+    scale = lesion.radius / unit
+    reach = amplitude * field.highest
+    for margin in (int(1.25 * reach * unit) + 3, max(mask.shape)):
+        window = bounds(mask, margin)
+        y, x = lesion.frame_in(window)
+        near = mask[window]
+        score = signed_distance(near) / unit + amplitude * field.on((y * scale, x * scale))
+        chosen = highest(score, lesion.area, np.ones_like(near))
+        # Farther off no score is higher than this.
+        if score[chosen].min() > reach - margin / unit:
+            break
+    rough = np.zeros_like(mask)
+    rough[window] = chosen
+    return rough
 
 
 SECONDARY_ERRORS = (boundary_jitter, threshold_fluctuation)

@@ -2,5 +2,6 @@
 
 from . import transforms
 from .converted_dataset import ConvertedDataset
+from .single_buffer_collate import single_buffer_collate
 
-__all__ = ['ConvertedDataset', 'transforms']
+__all__ = ['ConvertedDataset', 'single_buffer_collate', 'transforms']

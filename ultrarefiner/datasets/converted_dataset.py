@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from mmseg.datasets import BaseSegDataset
+from torch.utils.data import get_worker_info
 
 from ..data_preparation.splits import Splits
 from ..registry import DATASETS
@@ -15,6 +16,7 @@ from .class_palette import class_palette
 from .faults import Faults
 from .image_header import is_truncated, read_header
 from .mask_file import REMEDY, read_mask
+from .use_one_thread import use_one_thread
 
 SUBSETS = ('train', 'val', 'test', 'all_train')
 COARSE_SUFFIXES = ('.npy', '.png')
@@ -55,6 +57,8 @@ class ConvertedDataset(BaseSegDataset):
         require_proof (bool): Whether ``coarse_dir`` must come with the ``proof.json`` that `tools/predict_folds.py`
             writes beside it. False accepts a folder made by another program; see to it then that none was made by a
             network that saw the image. Defaults to True.
+        pixel_dir (str, optional): Folder in which `LoadImage` and `LoadMask` keep what they decoded, a byte a pixel
+            and channel: for training that is faster than its workers can decode PNG.
         **kwargs: mmseg's, such as ``pipeline``, ``indices`` and ``metainfo`` (other ``classes`` come with a
             ``label_map`` that gives their labels; without a ``palette`` they get colours of their own).
 
@@ -75,6 +79,7 @@ class ConvertedDataset(BaseSegDataset):
         coarse_dir: str | None = None,
         coarse_label_map: dict[int, int] | None = None,
         require_proof: bool = True,
+        pixel_dir: str | None = None,
         **kwargs,
     ):
         self.subset = subset
@@ -83,6 +88,7 @@ class ConvertedDataset(BaseSegDataset):
         self.coarse_dir = None if coarse_dir is None else Path(coarse_dir)
         self.coarse_labels = None if coarse_label_map is None else _integers(coarse_label_map)
         self.require_proof = require_proof
+        self.pixel_dir = pixel_dir
         self.splits = Splits.load(Path(data_root) / 'splits.json')
         self._check_arguments()
         lazy_init = kwargs.pop('lazy_init', False)
@@ -114,7 +120,7 @@ class ConvertedDataset(BaseSegDataset):
         """List the images of the subset, sorted by name, after checking their files.
 
         Returns:
-            list[dict]: Each with ``name``, ``dataset``, ``img_path``, ``seg_map_path``, ``label_map``,
+            list[dict]: Each with ``name``, ``dataset``, ``img_path``, ``seg_map_path``, ``label_map``, ``pixel_dir``,
             ``coarse_path`` and ``coarse_label_map`` where predictions are used, and mmseg's own keys.
         """
         folder = Path(self.data_root) / ('test' if self.subset == 'test' else 'train')
@@ -128,6 +134,12 @@ class ConvertedDataset(BaseSegDataset):
                 self._check_proof(items, faults)
         faults.raise_if_any()
         return items
+
+    def prepare_data(self, idx: int) -> dict:
+        """Run the pipeline on an image; in a worker, with one thread."""
+        if get_worker_info() is not None:
+            use_one_thread()
+        return super().prepare_data(idx)
 
     def __str__(self) -> str:
         fold = f' of fold {self.fold}' if self.subset in ('train', 'val') else ''
@@ -183,6 +195,7 @@ class ConvertedDataset(BaseSegDataset):
             img_path=str(image),
             seg_map_path=str(mask),
             label_map=self.pixel_labels,
+            pixel_dir=self.pixel_dir,
             reduce_zero_label=False,
             seg_fields=[],
         )
@@ -193,11 +206,12 @@ class ConvertedDataset(BaseSegDataset):
     def _check_files(self, name: str, image: Path, mask: Path, faults: Faults) -> None:
         headers = []
         for kind, path in (('image', image), ('mask', mask)):
-            if not path.is_file():
+            try:
+                with path.open('rb') as file:
+                    header, truncated = read_header(file), is_truncated(file)
+            except FileNotFoundError:
                 faults.add(f'no {kind} in {path.parent}', name, CONVERT)
                 continue
-            try:
-                header, truncated = read_header(path), is_truncated(path)
             except OSError:
                 faults.add(f'unreadable {kind} in {path.parent}', name, f'the file is damaged or no PNG: {CONVERT}')
                 continue
@@ -214,7 +228,7 @@ class ConvertedDataset(BaseSegDataset):
 
     def _check_mask(self, path: Path, faults: Faults) -> None:
         try:
-            read_mask(path, self.pixel_labels)
+            read_mask(path, self.pixel_labels, self.pixel_dir)
         except ValueError as error:
             faults.add('unusable mask', str(error), REMEDY)
 

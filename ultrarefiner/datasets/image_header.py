@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
@@ -32,27 +32,27 @@ class ImageHeader(NamedTuple):
         return self.mode in EIGHT_BIT_MODES
 
 
-def read_header(path: str | Path) -> ImageHeader:
+def read_header(file: str | Path | BinaryIO) -> ImageHeader:
     """Read the size and the pixel format of an image without decoding its pixels.
 
     Args:
-        path (str | Path): The file.
+        file (str | Path | BinaryIO): The file, or its path.
 
     Raises:
         OSError: If the file is missing or is no image that Pillow knows.
     """
-    with Image.open(path) as image:
+    with Image.open(file) as image:
         return ImageHeader(image.height, image.width, image.mode)
 
 
-def is_truncated(path: str | Path) -> bool:
+def is_truncated(file: BinaryIO) -> bool:
     """Whether a PNG file lacks its end; False for every other format.
 
     Args:
-        path (str | Path): The file, of at least 12 bytes.
+        file (BinaryIO): The file, open, of at least 12 bytes.
     """
-    with Path(path).open('rb') as file:
-        if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
-            return False
-        file.seek(-len(PNG_TRAILER), os.SEEK_END)
-        return file.read() != PNG_TRAILER
+    file.seek(0)
+    if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
+        return False
+    file.seek(-len(PNG_TRAILER), os.SEEK_END)
+    return file.read() != PNG_TRAILER

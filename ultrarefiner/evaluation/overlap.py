@@ -29,10 +29,10 @@ def overlap(prediction: np.ndarray, truth: np.ndarray, counted: np.ndarray | Non
         ValueError: If the shapes differ.
     """
     prediction, truth = cut_to_counted(prediction, truth, counted)
-    tp = int((prediction & truth).sum())
-    fp = int((prediction & ~truth).sum())
-    fn = int((~prediction & truth).sum())
-    total = truth.size if counted is None else int(counted.sum())
+    # Counting is an order of magnitude faster than summing.
+    tp = int(np.count_nonzero(prediction & truth))
+    fp, fn = int(np.count_nonzero(prediction)) - tp, int(np.count_nonzero(truth)) - tp
+    total = truth.size if counted is None else int(np.count_nonzero(counted))
     empty = tp + fp + fn == 0  # both masks, as far as pixels count
 
     def ratio(part: int, whole: int) -> float:

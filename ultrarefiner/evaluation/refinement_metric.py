@@ -146,7 +146,7 @@ class RefinementMetric(BaseMetric):
         for label, name in enumerate(self._class_names(), start=1):
             true_mask = truth == label
             masks = {stage: prediction == label for stage, prediction in predictions.items()}
-            row = {'class': name, 'area/image': truth.size, 'area/ground_truth': int(true_mask.sum())}
+            row = {'class': name, 'area/image': truth.size, 'area/ground_truth': int(np.count_nonzero(true_mask))}
             for stage, mask in masks.items():
                 row.update({f'{stage}/{key}': value for key, value in self._scores(mask, true_mask, counted).items()})
                 row.update(_describe(stage, mask, true_mask, counted))
@@ -220,7 +220,7 @@ def _describe(stage: str, mask: np.ndarray, truth: np.ndarray, counted: np.ndarr
     """Size and parts of the whole mask, and whether it is empty, as far as pixels count, where the truth is not."""
     found = bool((mask & counted).any())
     return {
-        f'area/{stage}': int(mask.sum()),
+        f'area/{stage}': int(np.count_nonzero(mask)),
         f'components/{stage}': count_components(mask),
         f'missed/{stage}': int(truth.any() and not found),
         f'invented/{stage}': int(found and not truth.any()),

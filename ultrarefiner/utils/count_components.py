@@ -1,11 +1,9 @@
 """How many pieces a mask is in."""
 
+import cv2
 import numpy as np
-from scipy import ndimage
-
-TOUCHING = np.ones((3, 3))
 
 
 def count_components(mask: np.ndarray) -> int:
     """The number of connected components of a mask (H, W) bool; pixels that share a corner are connected."""
-    return ndimage.label(mask, structure=TOUCHING)[1]
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1

@@ -8,18 +8,19 @@ losses = [
 ]
 
 train_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadImage', grey_channels=1),
     dict(type='LoadMask'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='RandomRotate', prob=0.5, degree=20, pad_val=0, seg_pad_val=0),
     dict(type='PackRefinerInputs'),
 ]
-test_pipeline = [dict(type='LoadImage'), dict(type='LoadMask'), dict(type='PackRefinerInputs')]
+test_pipeline = [dict(type='LoadImage', grey_channels=1), dict(type='LoadMask'), dict(type='PackRefinerInputs')]
 
 train_dataloader = dict(
     batch_size=24,
     num_workers=4,
     persistent_workers=True,
+    collate_fn=dict(type='single_buffer_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='ConvertedDataset',
@@ -33,6 +34,7 @@ val_dataloader = dict(
     batch_size=8,
     num_workers=2,
     persistent_workers=True,
+    collate_fn=dict(type='single_buffer_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='ConvertedDataset', data_root='{data_dir}/{dataset}', subset='val', fold='{fold}', pipeline=test_pipeline
@@ -41,6 +43,7 @@ val_dataloader = dict(
 test_dataloader = dict(
     batch_size=8,
     num_workers=2,
+    collate_fn=dict(type='single_buffer_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='ConvertedDataset', data_root='{data_dir}/{dataset}', subset='test', pipeline=test_pipeline),
 )

@@ -11,7 +11,7 @@ losses = [
 ]
 
 train_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadImage', grey_channels=1),
     dict(type='LoadMask'),
     dict(type='LoadCoarsePrediction'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
@@ -19,7 +19,7 @@ train_pipeline = [
     dict(type='PackRefinerInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadImage', grey_channels=1),
     dict(type='LoadMask'),
     dict(type='LoadCoarsePrediction'),
     dict(type='PackRefinerInputs'),
@@ -29,6 +29,7 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=4,
     persistent_workers=True,
+    collate_fn=dict(type='single_buffer_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='ConvertedDataset',
@@ -43,6 +44,7 @@ val_dataloader = dict(
     batch_size=4,
     num_workers=2,
     persistent_workers=True,
+    collate_fn=dict(type='single_buffer_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='ConvertedDataset',

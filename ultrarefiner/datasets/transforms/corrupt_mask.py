@@ -30,7 +30,7 @@ class CorruptMask(BaseTransform):
     transform that moves pixels, so that image, mask and corrupted mask move together.
 
     A corrupted mask depends on the seed, the image's name, ``copy`` and the epoch alone: it is the same with any number
-    of workers and in any order. The epoch comes from `CorruptionEpochHook`, which the config's ``custom_hooks`` need.
+    of workers and in any order. The epoch comes from `DatasetEpochHook`, which the config's ``custom_hooks`` need.
 
     The ratio is exact in every epoch: of the n images of a dataset floor(n * ratio) or the next whole number are
     corrupted, and as exact in every stretch of its list. Image i is corrupted where floor(i * ratio + phase) steps up;
@@ -84,7 +84,7 @@ class CorruptMask(BaseTransform):
         epoch = int(self._epoch)
         if epoch == EPOCH_UNKNOWN:
             raise ValueError(
-                "CorruptMask does not know the epoch: add dict(type='CorruptionEpochHook') to the config's "
+                "CorruptMask does not know the epoch: add dict(type='DatasetEpochHook') to the config's "
                 'custom_hooks; outside of a Runner call its set_epoch'
             )
         if not self._is_chosen(results, epoch):

@@ -20,10 +20,11 @@ EPOCH_UNKNOWN = -1
 class FixedViews(BaseTransform):
     """Applies random transforms so that each image comes in `views` versions, the same in every run.
 
-    With an `EmbeddingCache` every version is then encoded once. Image, masks and coarse prediction move together, as
-    they do without it. A version depends on the seed, the image's name and its number alone. Which one an image comes
-    in is drawn anew each epoch; in any `views` epochs from a multiple of `views` on, each version comes once. The epoch
-    comes from `CorruptionEpochHook`, which the config's ``custom_hooks`` need.
+    With an `EmbeddingCache` every version is then encoded once, in training or before it by
+    ``tools/precompute_embeddings.py``. Image, masks and coarse prediction move together, as they do without it. A
+    version depends on the seed, the image's name and its number alone. Which one an image comes in is drawn anew each
+    epoch; in any `views` epochs from a multiple of `views` on, each version comes once. The epoch comes from
+    `DatasetEpochHook`, which the config's ``custom_hooks`` need.
 
     Args:
         transforms (list[dict]): Configs of the random transforms.
@@ -52,7 +53,7 @@ class FixedViews(BaseTransform):
         epoch = int(self._epoch)
         if epoch == EPOCH_UNKNOWN:
             raise ValueError(
-                "FixedViews does not know the epoch: add dict(type='CorruptionEpochHook') to the config's "
+                "FixedViews does not know the epoch: add dict(type='DatasetEpochHook') to the config's "
                 'custom_hooks; outside of a Runner call its set_epoch'
             )
         name = f'{results.get("dataset", "")}/{results.get("name", Path(results["img_path"]).stem)}'

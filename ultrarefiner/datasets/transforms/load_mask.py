@@ -21,7 +21,7 @@ class LoadMask(BaseTransform):
         """Add ``gt_seg_map`` for ``seg_map_path``, and its name to ``seg_fields``."""
         path = results['seg_map_path']
         try:
-            labels = read_mask(path, results['label_map'])
+            labels = read_mask(path, results['label_map'], results.get('pixel_dir'))
         except ValueError as error:
             raise ValueError(f'{error}; {REMEDY}') from error
         if labels.shape != tuple(results['img'].shape[:2]):

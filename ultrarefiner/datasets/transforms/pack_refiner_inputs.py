@@ -27,6 +27,9 @@ META_KEYS = (
 class PackRefinerInputs(PackSegInputs):
     """Pack image, mask and, where it was loaded, the coarse prediction as ``coarse_probability`` (K, H, W) float32.
 
+    The mask keeps the type that it was loaded in, uint8: mmseg's eight bytes a pixel would be most of what goes from
+    the worker to the training process.
+
     Args:
         meta_keys (tuple[str, ...]): What else goes into the sample's meta information, where present.
 
@@ -39,7 +42,10 @@ class PackRefinerInputs(PackSegInputs):
 
     def transform(self, results: dict) -> dict:
         """Pack; see `mmseg.PackSegInputs`."""
-        packed = super().transform(results)
+        packed = super().transform({key: value for key, value in results.items() if key != 'gt_seg_map'})
+        if 'gt_seg_map' in results:
+            labels = torch.from_numpy(np.ascontiguousarray(results['gt_seg_map']))[None]
+            packed['data_samples'].gt_sem_seg = PixelData(data=labels)
         probability = results.get('coarse_probability')
         if probability is None:
             return packed

@@ -2,8 +2,9 @@
 
 from .best_checkpoint_hook import BestCheckpointHook
 from .coarse_guard_hook import CoarseGuardHook
-from .corruption_epoch_hook import CorruptionEpochHook
+from .dataset_epoch_hook import DatasetEpochHook
 from .frozen_norm_hook import FrozenNormHook
+from .memory_watch_hook import MemoryWatchHook
 from .missed_validation_hook import MissedValidationHook
 from .non_finite_loss_hook import NonFiniteLossHook
 from .restore_coarse_hook import RestoreCoarseHook
@@ -16,8 +17,9 @@ from .trainable_report_hook import TrainableReportHook
 __all__ = [
     'BestCheckpointHook',
     'CoarseGuardHook',
-    'CorruptionEpochHook',
+    'DatasetEpochHook',
     'FrozenNormHook',
+    'MemoryWatchHook',
     'MissedValidationHook',
     'NonFiniteLossHook',
     'RestoreCoarseHook',

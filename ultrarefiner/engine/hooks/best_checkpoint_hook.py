@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from ... import __version__
 from ...registry import HOOKS
 from ...utils.checkpoint import read_checkpoint
+from ...utils.precision import precision_of
 from ...utils.unwrap import unwrap
 
 FILE_NAME = 'best.pth'
@@ -27,7 +28,8 @@ class BestCheckpointHook(Hook):
     The meta data of this and every other checkpoint of the run says under ``ultrarefiner`` what the weights were
     trained on: ``version``, ``input_profiles``, ``dataset`` (names joined by '+'), ``splits`` (hash by dataset),
     ``split_sha256`` (of the only dataset, else None), ``fold``, ``classes``, ``phase`` (the config's top-level value,
-    if any), ``epoch``, and ``metrics`` of the validation that it was saved after, if any.
+    if any), ``epoch``, ``precision`` ('float32', or that of autocast), and ``metrics`` of the validation that it was
+    saved after, if any.
     """
 
     priority = 'NORMAL'  # before CheckpointHook, which saves in after_val_epoch
@@ -58,6 +60,7 @@ class BestCheckpointHook(Hook):
             classes=list(datasets[0].metainfo.get('classes', ())),
             phase=runner.cfg.get('phase'),
             epoch=checkpoint['meta'].get('epoch'),
+            precision=precision_of(runner.optim_wrapper),
             metrics=self._metrics,
         )
 

@@ -22,7 +22,7 @@ from ...visualization.stage_panels import draw_stage_panels
 class StageVisualizationHook(Hook):
     """Draws image, ground truth, coarse mask, prompts and refined mask side by side.
 
-    Expects `ImagePreprocessor` batches: images as loaded, BGR uint8, at the size of the predictions.
+    Expects `ImagePreprocessor` batches: images as loaded, BGR or grey uint8, at the size of the predictions.
 
     Args:
         show_dir (str, optional): Folder for a picture of every tested image, ``{dataset}/{name}.png``; with
@@ -73,7 +73,7 @@ class StageVisualizationHook(Hook):
         name = Path(sample.metainfo['img_path']).stem
         classes = len(dataset_meta['classes']) - 1
         return draw_stage_panels(
-            np.ascontiguousarray(image.cpu().numpy().transpose(1, 2, 0)[..., ::-1]),
+            np.ascontiguousarray(image.expand(3, -1, -1).cpu().numpy().transpose(1, 2, 0)[..., ::-1]),
             truth,
             coarse,
             prompts,

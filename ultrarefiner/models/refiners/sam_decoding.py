@@ -16,11 +16,16 @@ from torch import Tensor
 from ...interfaces import BaseCandidateSelection
 from ...structures import SegOutput
 
+# Of upscaled features that a CPU decodes at a time; at full size that is one slot.
+CPU_CHUNK_BYTES = 8 * 2**20
+
 
 def predict_candidates(
     decoder: MaskDecoder, features: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, single_mask: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The candidate masks of each slot, as `MaskDecoder.forward` makes them.
+
+    A GPU takes all slots at once, a CPU as many as its cache holds, which is faster there.
 
     Args:
         decoder (MaskDecoder): SAM's.
@@ -34,6 +39,18 @@ def predict_candidates(
     Returns:
         tuple[Tensor, Tensor]: Low-res logits (B, M, 4g, 4g) over the padded input, and predicted IoU (B, M).
     """
+    chunk = features.shape[0]
+    if features.device.type == 'cpu':
+        upscaled_bytes = 2 * features[0].numel() * features.element_size()
+        chunk = max(1, CPU_CHUNK_BYTES // upscaled_bytes)
+    parts = zip(features.split(chunk), sparse.split(chunk), dense.split(chunk))
+    low_res, quality = zip(*(_predict(decoder, part[0], position, *part[1:], single_mask) for part in parts))
+    return torch.cat(low_res), torch.cat(quality)
+
+
+def _predict(
+    decoder: MaskDecoder, features: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, single_mask: bool
+) -> tuple[Tensor, Tensor]:
     count = features.shape[0]
     output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
     tokens = torch.cat([output_tokens.expand(count, -1, -1), sparse], dim=1)
@@ -51,7 +68,10 @@ def predict_candidates(
 
 
 def to_image_size(low_res: Tensor, content: Tensor, input_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """From low-res logits to the image, in SAM's two steps: enlarge to the input, cut the padding, resize.
+    """From low-res logits to the image, as SAM does it: enlarge to the input, cut the padding, resize.
+
+    Each step is linear along each axis, so that two small matrices do all three, and no mask of the input's size is
+    made on the way; one of the size wanted is.
 
     Args:
         low_res (Tensor): (N, K, h, w) logits over the padded input.
@@ -60,14 +80,38 @@ def to_image_size(low_res: Tensor, content: Tensor, input_size: tuple[int, int],
         size (tuple[int, int]): (H, W) in pixels wanted.
 
     Returns:
-        Tensor: (N, K, H, W) logits over the image.
+        Tensor: (N, K, H, W) logits over the image, at least in float32.
     """
+    low_res = low_res.to(torch.promote_types(low_res.dtype, torch.float32))
     images = []
-    for logits, (height, width) in zip(low_res.split(1), content.tolist()):
-        enlarged = F.interpolate(logits, input_size, mode='bilinear', align_corners=False)
-        cut = enlarged[..., :height, :width]
-        images.append(F.interpolate(cut, tuple(size), mode='bilinear', align_corners=False))
+    for logits, covered in zip(low_res.split(1), content.tolist()):
+        if tuple(covered) == tuple(size):
+            enlarged = F.interpolate(logits, input_size, mode='bilinear', align_corners=False)
+            images.append(enlarged[..., : size[0], : size[1]])
+        else:
+            steps = zip(logits.shape[-2:], input_size, covered, size)
+            down, across = (resize_matrix(*lengths, logits) for lengths in steps)
+            with torch.autocast(logits.device.type, enabled=False):
+                images.append(down.T @ logits @ across)
     return torch.cat(images)
+
+
+def resize_matrix(length: int, whole: int, part: int, wanted: int, like: Tensor) -> Tensor:
+    """What a row of `length` has to be multiplied by to be enlarged to `whole`, cut to `part` and resized to `wanted`.
+
+    Args:
+        length (int): Pixels of the row.
+        whole (int): Pixels of the padded input.
+        part (int): Pixels of it that the image covers.
+        wanted (int): Pixels wanted.
+        like (Tensor): For the type and the device.
+
+    Returns:
+        Tensor: (length, wanted).
+    """
+    rows = torch.eye(length, dtype=like.dtype, device=like.device)[None]
+    enlarged = F.interpolate(rows, whole, mode='linear', align_corners=False)[..., :part]
+    return F.interpolate(enlarged, wanted, mode='linear', align_corners=False)[0]
 
 
 def select_candidate(

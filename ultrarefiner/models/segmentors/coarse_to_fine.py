@@ -53,7 +53,8 @@ class CoarseToFine(BaseSegmentor):
     Raises:
         ValueError: If parts do not fit together: a prompt kind that the refiner does not accept, a loss on a stage that
             is not there, a generator without a refiner, or a coarse network with an auxiliary head (whose loss would
-            never be asked for), a splitter or an embedding cache without a refiner, or with one whose embeddings change.
+            never be asked for), a splitter or an embedding cache without a refiner, or a cache for one whose
+            embeddings change.
     """
 
     def __init__(

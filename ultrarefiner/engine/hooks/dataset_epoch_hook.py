@@ -1,6 +1,8 @@
-"""CorruptionEpochHook: tell the training pipeline which epoch it is."""
+"""DatasetEpochHook: tell the training pipeline which epoch it is."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
@@ -12,7 +14,7 @@ _HOLDERS = ('datasets', 'dataset', 'pipeline', 'transforms')
 
 
 @HOOKS.register_module()
-class CorruptionEpochHook(Hook):
+class DatasetEpochHook(Hook):
     """Calls ``set_epoch`` of the training pipeline's transforms that have it: `CorruptMask`, `FixedViews`.
 
     It does so before an epoch's first image is asked for; the number is right after a resume as well.
@@ -27,7 +29,7 @@ class CorruptionEpochHook(Hook):
         """
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
-                f'CorruptionEpochHook: the train loop is {type(runner.train_loop).__name__}, expected one that counts '
+                f'DatasetEpochHook: the train loop is {type(runner.train_loop).__name__}, expected one that counts '
                 'epochs; set train_cfg.by_epoch=True'
             )
 
@@ -36,12 +38,18 @@ class CorruptionEpochHook(Hook):
         set_epoch(runner.train_loop.dataloader.dataset, runner.epoch)
 
 
-def set_epoch(part, epoch: int) -> None:
-    """Call ``set_epoch(epoch)`` of every transform of a dataset, through wrappers of datasets and of transforms."""
-    if hasattr(part, 'set_epoch'):
+def set_epoch(dataset, epoch: int) -> None:
+    """Call ``set_epoch(epoch)`` of every transform of a dataset that has it."""
+    for part in parts_with_epoch(dataset):
         part.set_epoch(epoch)
+
+
+def parts_with_epoch(part) -> Iterator:
+    """What has a ``set_epoch`` in a dataset, through wrappers of datasets and of transforms."""
+    if hasattr(part, 'set_epoch'):
+        yield part
     for holder in _HOLDERS:
         inner = getattr(part, holder, None)
         for item in inner if isinstance(inner, (list, tuple)) else [inner]:
             if item is not None:
-                set_epoch(item, epoch)
+                yield from parts_with_epoch(item)
