@@ -91,15 +91,15 @@ class StageTarget:
 
         Returns:
             tuple[Tensor, Tensor]: The mask (N, K, H, W) float in {0, 1}, and the weight (N, 1, H, W) float in {0, 1},
-            0 where a pixel does not count.
+            0 where a pixel does not count; it is a view of a single 1 where all do (see `all_count`).
         """
         size = tuple(size)
         if size not in self._cache:
-            resized = torch.cat(
-                [F.interpolate(label[None, None].float(), size=size, mode='nearest-exact') for label in self.labels]
-            )
+            resized = torch.cat([_nearest(label[None, None], size) for label in self.labels])
             classes = torch.arange(1, self.num_slots + 1, device=resized.device, dtype=resized.dtype).view(1, -1, 1, 1)
-            self._cache[size] = ((resized == classes).float(), (resized != IGNORE_LABEL).float())
+            ignored = resized == IGNORE_LABEL
+            weight = (~ignored).float() if ignored.any() else torch.ones(1, device=resized.device).expand_as(ignored)
+            self._cache[size] = (resized == classes).float(), weight
         return self._cache[size]
 
     def signed_distance(self, size: tuple[int, int]) -> Tensor:
@@ -122,6 +122,18 @@ class StageTarget:
             maps = np.stack([_signed_distance(part) for part in inside]) / math.hypot(*size)
             self._distances[size] = torch.from_numpy(maps).to(mask).view_as(mask)
         return self._distances[size]
+
+
+def all_count(weight: Tensor) -> bool:
+    """Whether `StageTarget.at` found no pixel that does not count, known without looking at the values."""
+    return set(weight.stride()) == {0}
+
+
+def _nearest(label: Tensor, size: tuple[int, int]) -> Tensor:
+    """(1, 1, h, w) integer labels to (1, 1, H, W)."""
+    if label.shape[-2:] == size:
+        return label
+    return F.interpolate(label.float(), size=size, mode='nearest-exact').to(label.dtype)
 
 
 def _signed_distance(inside: np.ndarray) -> np.ndarray:

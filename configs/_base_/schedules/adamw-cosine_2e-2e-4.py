@@ -1,6 +1,8 @@
 # Phase 3 of the CPU family: small networks, few epochs.
 optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.01), clip_grad=dict(max_norm=1.0)
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.01, fused=True),
+    clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [
     dict(

@@ -76,7 +76,7 @@ class Workload:
         for coarse, truth in zip(self.coarse.cpu(), self.truth.cpu()):
             size = tuple(truth.shape[-2:])
             sample = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size))
-            sample.gt_sem_seg = PixelData(data=truth.long())
+            sample.gt_sem_seg = PixelData(data=truth.to(torch.uint8))
             sample.coarse_probability = PixelData(data=coarse)
             samples.append(sample)
         return dict(inputs=[image.flip(0).cpu() for image in self.pixels], data_samples=samples)
@@ -186,7 +186,7 @@ class TrainStep:
     def __init__(self, model: nn.Module, batch: dict, precision: str = 'fp32'):
         self.model, self.batch = model, batch
         trainable = [weight for weight in model.parameters() if weight.requires_grad]
-        optimizer = torch.optim.AdamW(trainable, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        optimizer = torch.optim.AdamW(trainable, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
         if precision == 'bf16':
             self.wrapper = AmpOptimWrapper(dtype='bfloat16', optimizer=optimizer)
         else:

@@ -21,7 +21,7 @@ class MemoryWatchHook(Hook):
     def __init__(self, min_available: float = 0.15, interval: int = 20):
         if not 0 <= min_available < 1 or interval < 1:
             raise ValueError(
-                f'MemoryWatchHook: min_available is {min_available}, expected [0, 1), and interval {interval}, at least 1'
+                f'MemoryWatchHook: min_available is {min_available} (0 up to 1), interval {interval} (at least 1)'
             )
         self.min_available = min_available
         self.interval = interval

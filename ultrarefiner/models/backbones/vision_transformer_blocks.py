@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,8 +24,16 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, L, D) to (N, L, D)."""
         query, key, value = self.qkv(tokens).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(query, key, value)  # (N, heads, L, D / heads)
+        mixed = attend(query, key, value)  # (N, heads, L, D / heads)
         return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Scaled dot-product attention of (N, heads, L, D); written out where the fused kernel takes twice the time."""
+    if query.device.type == 'cpu' and query.dtype == torch.bfloat16:
+        scores = query * query.shape[-1] ** -0.5 @ key.mT
+        return scores.softmax(-1).to(value.dtype) @ value
+    return F.scaled_dot_product_attention(query, key, value)
 
 
 class TransformerBlock(nn.Module):

@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from ...structures.stages import all_count
+
 
 def pixel_mean(values: Tensor, weight: Tensor) -> Tensor:
     """Average over channels and counted pixels, per image.
@@ -13,5 +15,7 @@ def pixel_mean(values: Tensor, weight: Tensor) -> Tensor:
     Returns:
         Tensor: (N, ); 0 for an image without a counted pixel.
     """
+    if all_count(weight):
+        return values.flatten(1).mean(dim=1)
     counted = weight.flatten(1).sum(dim=1) * values.shape[1]
     return (values * weight).flatten(1).sum(dim=1) / counted.clamp(min=1)

@@ -6,6 +6,7 @@ from torch import Tensor
 from ...interfaces import BaseStageLoss
 from ...registry import STAGE_LOSSES
 from ...structures import SegOutput, StageTarget
+from ...structures.stages import all_count
 
 
 @STAGE_LOSSES.register_module()
@@ -43,7 +44,10 @@ class StageDice(BaseStageLoss):
         logits = output.logits.to(torch.promote_types(output.logits.dtype, torch.float32))
         mask, weight = target.at(logits.shape[-2:])
         probability = logits.sigmoid()
-        overlap = (probability * mask * weight).sum(dim=(-2, -1))
-        total = ((probability**self.exponent + mask) * weight).sum(dim=(-2, -1))
+        if not all_count(weight):
+            probability, mask = probability * weight, mask * weight
+        overlap = (probability * mask).sum(dim=(-2, -1))
+        power = probability if self.exponent == 1 else probability**self.exponent
+        total = power.sum(dim=(-2, -1)) + mask.sum(dim=(-2, -1))
         dice = (2 * overlap + self.smooth) / (total + self.smooth)  # (N, K)
         return 1 - dice.mean(dim=1)
