@@ -128,6 +128,14 @@ def test_joint_loss_of_an_undecided_coarse_network(authors):
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])
+def test_the_coarse_network_of_the_full_size_is_built(bench):
+    phase3 = bench('phase3')
+    phase3.init_default_scope('ultrarefiner')
+    with torch.device('meta'):
+        coarse = phase3.MODELS.build(phase3.coarse_config('full'))
+    assert coarse.backbone.img_size == (phase3.COARSE_SIDES['full'],) * 2
+
+
 @pytest.mark.parametrize('name', ['phase2', 'phase3', 'inference', 'cache'])
 def test_section_is_equal_where_it_has_to_be(bench, options, name, precision):
     section = bench(name).run(options(precision))

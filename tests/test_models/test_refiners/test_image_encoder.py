@@ -186,3 +186,10 @@ def test_what_does_not_fit_into_memory_is_not_chosen(monkeypatch):
 def test_an_unknown_option_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         pair(**options)
+
+
+@pytest.mark.parametrize('attention', ['biased', 'folded'])
+def test_what_a_gpu_computes_is_one_graph_to_a_compiler(attention):
+    _, ours = pair(attention=attention)
+    compiled = torch.compile(ours, backend='eager', fullgraph=True)
+    torch.testing.assert_close(compiled(IMAGES), ours(IMAGES), atol=1e-5, rtol=1e-5)

@@ -174,4 +174,5 @@ def coarse_config(size: str) -> dict:
         return SMALL_COARSE
     coarse = Config.fromfile(BASE / 'models' / 'coarse_transunet_r50-vit-b16.py').coarse
     coarse.backbone.init_cfg = None
+    coarse.pop('name')
     return coarse
