@@ -127,7 +127,6 @@ def test_joint_loss_of_an_undecided_coarse_network(authors):
     assert float(loss) == pytest.approx(0.5 * (0.5 * math.log(2) + 0.5 / 3), rel=1e-4)
 
 
-@pytest.mark.parametrize('precision', ['fp32', 'bf16'])
 def test_the_coarse_network_of_the_full_size_is_built(bench):
     phase3 = bench('phase3')
     phase3.init_default_scope('ultrarefiner')
@@ -136,6 +135,7 @@ def test_the_coarse_network_of_the_full_size_is_built(bench):
     assert coarse.backbone.img_size == (phase3.COARSE_SIDES['full'],) * 2
 
 
+@pytest.mark.parametrize('precision', ['fp32', 'bf16'])
 @pytest.mark.parametrize('name', ['phase2', 'phase3', 'inference', 'cache'])
 def test_section_is_equal_where_it_has_to_be(bench, options, name, precision):
     section = bench(name).run(options(precision))
