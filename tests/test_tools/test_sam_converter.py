@@ -43,7 +43,7 @@ def test_segment_anything_reads_the_file_and_sees_the_same(trained, capsys):
     run(folder / 'config.py', folder / 'best.pth', folder / 'sam.pth')
     assert 'InputProfile(size=(64, 64)' in capsys.readouterr().out
     architecture = model.refiner.architecture
-    sam = Sam(ImageEncoderViT(**architecture.encoder_sizes()), *architecture.build()[1:]).eval()
+    sam = Sam(ImageEncoderViT(**architecture.encoder_sizes()), *architecture.build_decoding()).eval()
     sam.load_state_dict(torch.load(folder / 'sam.pth', weights_only=True))
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():

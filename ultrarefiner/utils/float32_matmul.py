@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
+
+from .timed import timed
 
 PRECISIONS = ('highest', 'high', 'medium')
 MAX_ERROR = 1e-5  # Relative; float32 has about 1e-6 here, TF32 and bfloat16 1e-3.
@@ -41,16 +41,6 @@ def measure(precision: str, device: torch.device) -> tuple[float, float]:
     a, b = (torch.randn(SIDE, SIDE, generator=generator).to(device) for _ in range(2))
     torch.set_float32_matmul_precision(precision)
     exact = a.double() @ b.double()
-    times = []
-    for _ in range(REPEATS):
-        _synchronise(device)
-        start = time.perf_counter()
-        product = a @ b
-        _synchronise(device)
-        times.append(time.perf_counter() - start)
-    return min(times), float((product - exact).norm() / exact.norm())
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
+    runs = [timed(lambda: a @ b, device) for _ in range(REPEATS)]
+    product, _ = runs[-1]
+    return min(seconds for _, seconds in runs), float((product - exact).norm() / exact.norm())

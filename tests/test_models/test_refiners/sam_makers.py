@@ -42,7 +42,7 @@ def tiny_refiner(**options):
 def original_sam(refiner):
     """segment_anything's own model, with the weights of ours."""
     architecture = SAMArchitecture.from_config(TINY)
-    sam = Sam(ImageEncoderViT(**architecture.encoder_sizes()), *architecture.build()[1:]).eval()
+    sam = Sam(ImageEncoderViT(**architecture.encoder_sizes()), *architecture.build_decoding()).eval()
     sam.load_state_dict(refiner.state_dict())
     return sam
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import ImageEncoderViT, Sam
 from torch import Tensor, nn
 
-from ultrarefiner.models.refiners.sam_architecture import NUM_CANDIDATES, SAMArchitecture
+from ultrarefiner.models.refiners.sam_architecture import SAMArchitecture
 
 EPS = 1e-6  # Of the sums that their formulas divide by.
 POINT_POWER = 2
@@ -43,30 +43,12 @@ def public_sam(architecture: SAMArchitecture, seed: int = 0) -> Sam:
         seed (int): Decides the weights. Defaults to 0.
     """
     torch.manual_seed(seed)
-    grid = (architecture.image_size // architecture.patch_size,) * 2
-    encoder = ImageEncoderViT(**architecture.encoder_sizes())
-    prompt_encoder = PromptEncoder(
-        embed_dim=architecture.prompt_dim,
-        image_embedding_size=grid,
-        input_image_size=(architecture.image_size,) * 2,
-        mask_in_chans=architecture.mask_in_chans,
-    )
-    decoder = MaskDecoder(
-        num_multimask_outputs=NUM_CANDIDATES,
-        transformer_dim=architecture.prompt_dim,
-        transformer=TwoWayTransformer(
-            depth=architecture.decoder_depth,
-            embedding_dim=architecture.prompt_dim,
-            mlp_dim=architecture.decoder_mlp_dim,
-            num_heads=architecture.decoder_num_heads,
-        ),
-        iou_head_hidden_dim=architecture.iou_head_hidden_dim,
-    )
+    sam = Sam(ImageEncoderViT(**architecture.encoder_sizes()), *architecture.build_decoding())
     with torch.no_grad():
-        for name, weight in encoder.named_parameters():
+        for name, weight in sam.image_encoder.named_parameters():
             if 'pos' in name:
                 weight.normal_(std=0.02)
-    return Sam(encoder, prompt_encoder, decoder).eval()
+    return sam.eval()
 
 
 class AuthorsRefiner(nn.Module):

@@ -16,9 +16,10 @@ from torch import Tensor
 from ultrarefiner.models.refiners import SAMRefiner
 from ultrarefiner.structures import ImageEmbedding
 from ultrarefiner.utils.embedding_cache import EmbeddingCache, image_key
+from ultrarefiner.utils.timed import timed
 
 from .equality import relative_error
-from .harness import Gate, Goal, Measurement, Options, Row, Section, Variant, alternate, timed
+from .harness import Gate, Goal, Measurement, Options, Row, Section, Variant, alternate
 from .memory import MIB
 from .toolkit_step import architecture_of
 

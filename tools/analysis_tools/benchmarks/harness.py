@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from functools import partial
 from statistics import median
 
 import torch
+
+from ultrarefiner.utils.timed import timed
 
 from .memory import PeakMemory, return_freed_memory
 
@@ -187,21 +188,6 @@ def ratio(base: Measurement, ours: Measurement) -> Ratio:
 def memory_share(base: Measurement, ours: Measurement) -> float:
     """The peak memory of ours as a share of the base's."""
     return ours.peak_mib / max(base.peak_mib, LEAST_MIB)
-
-
-def timed(run: Callable[[], object]) -> tuple[object, float]:
-    """What a run returns, and its seconds, those of the GPU included."""
-    synchronize()
-    start = time.perf_counter()
-    result = run()
-    synchronize()
-    return result, time.perf_counter() - start
-
-
-def synchronize() -> None:
-    """Wait for the GPU, where one is in use."""
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
 
 
 @contextmanager

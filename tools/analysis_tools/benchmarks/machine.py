@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 
 from ultrarefiner.utils.float32_matmul import MAX_ERROR
+from ultrarefiner.utils.timed import timed
 
 from .equality import relative_error
-from .harness import matmul_path, timed
+from .harness import matmul_path
 from .memory import MIB
 
 REPEATS = 5

@@ -15,7 +15,7 @@ from ultrarefiner.utils.embedding_cache import EmbeddingCache
 
 from .authors_step import AuthorsRefiner, AuthorsStep, public_sam
 from .equality import relative_error
-from .harness import Gate, Goal, Measurement, Options, Section, Variant, alternate, matmul_path, ratio
+from .harness import Gate, Goal, Measurement, Options, Section, Variant, alternate, matmul_path, memory_share, ratio
 from .toolkit_step import TrainStep, architecture_of, build_phase2, make_workload
 
 BATCH = dict(cpu=2, cuda=16)
@@ -163,7 +163,7 @@ def goals(options: Options, base: Measurement, ours: Measurement, filling: Measu
     found = [Goal(named, faster, FASTER[options.precision][options.allocator])]
     if options.precision == 'fp32':
         found.append(
-            Goal("ours, fp32: share of the memory of the authors' step", ours.peak_mib / base.peak_mib, MEMORY, '<=')
+            Goal("ours, fp32: share of the memory of the authors' step", memory_share(base, ours), MEMORY, '<=')
         )
         found.append(with_cache)
     return found

@@ -22,9 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 from ultrarefiner.data_preparation.phantom import make_phantom
 from ultrarefiner.data_preparation.splits import Splits
 from ultrarefiner.registry import DATASETS
+from ultrarefiner.utils.timed import timed
 
 from .equality import relative_error
-from .harness import Gate, Goal, Measurement, Options, Row, Section, Variant, alternate, timed
+from .harness import Gate, Goal, Measurement, Options, Row, Section, Variant, alternate
 from .memory import MIB
 from .toolkit_step import architecture_of
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
+from statistics import median
 
 import torch
 from torch import Tensor
 
+from ...utils.timed import timed
 from .fused_attention import biased_attention, folded_attention
 from .tiled_attention import tiled_attention
 
@@ -52,23 +53,15 @@ def choose_attention(
 
 def seconds_of(name: str, *arguments) -> float:
     """Median time of an attention, with its backward pass if there is one; infinite where memory is too small."""
-    trained = arguments[0].requires_grad
-    times = []
+    qkv = arguments[0]
+
+    def run() -> None:
+        with torch.set_grad_enabled(qkv.requires_grad):
+            result = ATTENTIONS[name](*arguments)
+        if qkv.requires_grad:
+            torch.autograd.grad(result.sum(), qkv)
+
     try:
-        for _ in range(REPEATS):
-            _synchronise(arguments[0].device)
-            start = time.perf_counter()
-            with torch.set_grad_enabled(trained):
-                result = ATTENTIONS[name](*arguments)
-            if trained:
-                torch.autograd.grad(result.sum(), arguments[0])
-            _synchronise(arguments[0].device)
-            times.append(time.perf_counter() - start)
+        return median(timed(run, qkv.device)[1] for _ in range(REPEATS))
     except torch.OutOfMemoryError:
         return float('inf')
-    return sorted(times)[REPEATS // 2]
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)

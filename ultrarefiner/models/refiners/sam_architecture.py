@@ -105,7 +105,10 @@ class SAMArchitecture:
         Args:
             activations (str): As in `ImageEncoder`. Defaults to 'kept'.
         """
-        image_encoder = ImageEncoder(activations=activations, **self.encoder_sizes())
+        return ImageEncoder(activations=activations, **self.encoder_sizes()), *self.build_decoding()
+
+    def build_decoding(self) -> tuple[PromptEncoder, MaskDecoder]:
+        """The two parts that follow the image encoder, with random weights; they are `segment_anything`'s."""
         grid = (self.image_size // self.patch_size,) * 2
         prompt_encoder = PromptEncoder(
             embed_dim=self.prompt_dim,
@@ -124,7 +127,7 @@ class SAMArchitecture:
             ),
             iou_head_hidden_dim=self.iou_head_hidden_dim,
         )
-        return image_encoder, prompt_encoder, mask_decoder
+        return prompt_encoder, mask_decoder
 
 
 PUBLISHED = dict(
