@@ -5,6 +5,7 @@ import runpy
 import shutil
 import socket
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -186,6 +187,12 @@ def test_what_cannot_be_kept_is_said_before_anything_is_encoded(config, tiny_roo
     roi = dict(type='ROIRefiner', refiner={**small_parts['refiner'], 'encoder': 'frozen'})
     config.write_text(text + f'model["refiner"] = dict(_delete_=True, **{roi!r})\n')
     assert 'cannot be kept' in refusal(config, tiny_root)
+
+
+def test_two_jobs_in_one_second_stay_apart(config, tiny_root, monkeypatch):
+    monkeypatch.setattr('mmengine.runner.runner.time.localtime', lambda *_: time.gmtime(0))
+    for _ in range(2):
+        Precompute(load_config(config, options(config, tiny_root)), subsets=['val'])
 
 
 def test_random_pixels_are_refused(config, tiny_root):

@@ -94,6 +94,8 @@ class Precompute:
         cfg = copy.deepcopy(cfg)
         cfg.update(resume=False, visualizer=None, log_level='WARNING')
         with tempfile.TemporaryDirectory() as cfg.work_dir:  # For the Runner, which wants one.
+            # mmengine hands out again a visualizer of the same name, which is the config's and the second.
+            cfg.experiment_name = Path(cfg.work_dir).name
             runner = build_runner(cfg, launcher)
             prepare_training(runner)
             runner.load_or_resume()
