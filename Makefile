@@ -21,7 +21,7 @@ $(INSTALLED): requirements/constraints.txt requirements/runtime.txt requirements
 	touch $(INSTALLED)
 
 demo: $(INSTALLED)
-	$(BIN)/python tools/demo.py --work-dir $(WORK) $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python tools/demo/all_phases.py --work-dir $(WORK) $(if $(DATA),--data "$(DATA)")
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2

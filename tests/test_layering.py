@@ -33,7 +33,18 @@ ALLOWED = {
     'evaluation': ('registry', 'structures', 'utils'),
     'visualization': ('registry', 'structures', 'utils'),
     'engine': ('registry', 'interfaces', 'structures', 'utils', 'visualization', 'evaluation'),
-    'apis': ('registry', 'interfaces', 'structures', 'utils', 'engine', 'evaluation', 'data_preparation', 'datasets'),
+    'apis': (
+        'registry',
+        'interfaces',
+        'structures',
+        'utils',
+        'models.segmentors',
+        'engine',
+        'evaluation',
+        'data_preparation',
+        'datasets',
+        'visualization',
+    ),
     'testing': ('registry', 'interfaces', 'structures', 'utils'),
 }
 

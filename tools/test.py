@@ -20,7 +20,7 @@ def main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint that the config was trained to')
-    parser.add_argument('--out', help='folder for per_image.csv and the refined masks')
+    parser.add_argument('--out', help='folder for per_image.csv, masks/, coarse/ and prompts/')
     parser.add_argument(
         '--show-dir', help='folder for one picture of every image: ground truth, coarse, prompts, refined'
     )
@@ -40,7 +40,7 @@ def main() -> None:
         for evaluator in evaluators:
             if args.out and evaluator.type == 'RefinementMetric':
                 evaluator.csv_path = str(Path(args.out) / 'per_image.csv')
-                evaluator.mask_dir = str(Path(args.out) / 'masks')
+                evaluator.stage_dir = args.out
                 evaluator.notes = dict(
                     guarded='GuardedRefiner' in refiner_types(cfg.model.get('refiner')),
                     precision=precision or 'float32',

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import inspect
 
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 from mmseg import registry as mmseg
 
@@ -23,6 +24,9 @@ from .interfaces import (
     BaseRegularizer,
     BaseStageLoss,
 )
+
+# Lets another project's config say _base_ = 'ultrarefiner::transunet/...': mmengine knows its own packages only.
+MODULE2PACKAGE.setdefault('ultrarefiner', 'ultrarefiner')
 
 # A registry imports its own locations before a look-up but not its parent's, hence mmseg's here too.
 MODELS = Registry('model', parent=mmseg.MODELS, scope='ultrarefiner', locations=['mmseg.models', 'ultrarefiner.models'])

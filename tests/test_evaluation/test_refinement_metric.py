@@ -12,6 +12,7 @@ from PIL import Image
 from ultrarefiner.evaluation import RefinementMetric, boundary_iou, comparison_table, overlap, surface_distances
 from ultrarefiner.evaluation.per_image_csv import read_rows, summarise_class
 from ultrarefiner.registry import METRICS
+from ultrarefiner.structures import Prompts
 
 BINARY = dict(classes=('background', 'lesion'))
 
@@ -208,14 +209,29 @@ def test_summary_says_how_often_refining_helped_in_each_class_and_size(tmp_path)
 
 def test_masks_are_written_as_0_and_255(tmp_path):
     refined = rows((1, 3, 9))
-    evaluate([sample('a', rows(), rows(), refined, dataset='tiny')], mask_dir=tmp_path)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'tiny' / 'a.png')), refined * 255)
+    evaluate([sample('a', rows(), rows(), refined, dataset='tiny')], stage_dir=tmp_path)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'masks' / 'tiny' / 'a.png')), refined * 255)
+
+
+def test_the_coarse_mask_and_the_prompts_are_written_beside_the_mask(tmp_path):
+    coarse, prompts = rows((1, 5, 20)), Prompts(boxes=torch.tensor([[[0.1, 0.0, 0.5, 1.0]]]))
+    evaluate([sample('a', rows(), coarse, rows(), dataset='tiny', prompts=prompts)], stage_dir=tmp_path)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'coarse' / 'tiny' / 'a.png')), coarse * 255)
+    written = json.loads((tmp_path / 'prompts' / 'tiny' / 'a.json').read_text())
+    assert written == dict(frame='normalised', slots=[dict(valid=True, box=[0.1, 0.0, 0.5, 1.0])])
+
+
+def test_in_phase_1_the_mask_is_the_coarse_one(tmp_path):
+    coarse = rows((1, 5, 20))
+    evaluate([sample('a', rows(), coarse)], stages=('coarse',), stage_dir=tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*.*')] == ['masks/a.png']
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'masks' / 'a.png')), coarse * 255)
 
 
 def test_several_classes_are_written_as_labels(tmp_path):
     refined = rows((1, 3, 9), (2, 20, 30))
-    evaluate([sample('a', rows(), rows(), refined)], dict(classes=('background', 'p', 'q')), mask_dir=tmp_path)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'a.png')), refined)
+    evaluate([sample('a', rows(), rows(), refined)], dict(classes=('background', 'p', 'q')), stage_dir=tmp_path)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'masks' / 'a.png')), refined)
 
 
 def test_an_unknown_stage_and_a_missing_prediction_are_explained():

@@ -3,6 +3,16 @@
 from .config import load_config
 from .launch import build_runner, start_process_group
 from .model import build_model
+from .model_zoo import ModelInfo, find_model, list_models
 from .phases import Pipeline
 
-__all__ = ['Pipeline', 'build_model', 'build_runner', 'load_config', 'start_process_group']
+__all__ = [
+    'ModelInfo',
+    'Pipeline',
+    'build_model',
+    'build_runner',
+    'find_model',
+    'list_models',
+    'load_config',
+    'start_process_group',
+]

@@ -50,7 +50,13 @@ def is_set(cfg: Config, key: str, where: str) -> bool:
     return True
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about a name that is not known: those that are like it, if any."""
-    close = difflib.get_close_matches(name, list(dict.fromkeys(known)))
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The end of a message about a name that is not known: those that are like it, if any.
+
+    Args:
+        name (str): That is not known.
+        known (Iterable[str]): The names that are.
+        cutoff (float): How like, in [0, 1]; smaller where the known names are long. Defaults to 0.6.
+    """
+    close = difflib.get_close_matches(name, list(dict.fromkeys(known)), cutoff=cutoff)
     return f' (did you mean {" or ".join(close)}?)' if close else ''

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
-from PIL import Image
 
 from ..registry import METRICS as METRIC_REGISTRY
 from ..structures.stages import IGNORE_LABEL
 from ..utils.count_components import count_components
 from ..utils.result_path import result_path
+from ..utils.stage_files import write_mask, write_prompts
 from .boundary_iou import boundary_iou
 from .metric import BOUNDARY, OVERLAP, SURFACE
 from .overlap import overlap
@@ -53,8 +53,7 @@ class RefinementMetric(BaseMetric):
             ``missed/{stage}`` and ``invented/{stage}`` (0 or 1), ``components/{stage}`` (8-connected parts),
             ``change/IoU`` (of the coarse mask with the refined one, 1 where both are empty) and the predicted IoU.
         notes (dict, optional): What else to say in the ``.json`` file, such as ``dict(guarded=True)``.
-        mask_dir (str, optional): Folder for the masks of the last stage, ``{dataset}/{name}.png``: 0 and 255, or
-            labels where there is more than one foreground class.
+        stage_dir (str, optional): Folder for the masks of each image and its prompts, see `utils.stage_files`.
         **kwargs: mmengine's.
 
     Raises:
@@ -70,7 +69,7 @@ class RefinementMetric(BaseMetric):
         nsd_tolerance: float = NSD_TOLERANCE,
         csv_path: str | None = None,
         notes: dict | None = None,
-        mask_dir: str | None = None,
+        stage_dir: str | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -89,7 +88,7 @@ class RefinementMetric(BaseMetric):
         self.nsd_tolerance = nsd_tolerance
         self.csv_path = None if csv_path is None else Path(csv_path)
         self.notes = dict(notes or {})
-        self.mask_dir = None if mask_dir is None else Path(mask_dir)
+        self.stage_dir = None if stage_dir is None else Path(stage_dir)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Measure each image of a batch.
@@ -108,8 +107,8 @@ class RefinementMetric(BaseMetric):
                     classes=self._measure(truth, predictions, sample.get('quality')),
                 )
             )
-            if self.mask_dir is not None:
-                self._write_mask(sample, predictions[self.stages[-1]])
+            if self.stage_dir is not None:
+                self._write_stages(sample, predictions)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Average over the images, write the tables and the files."""
@@ -196,11 +195,13 @@ class RefinementMetric(BaseMetric):
             summary['nsd_tolerance'] = self.nsd_tolerance
         self.csv_path.with_suffix('.json').write_text(json.dumps(summary, indent=1))
 
-    def _write_mask(self, sample: dict, labels: np.ndarray) -> None:
-        path = result_path(self.mask_dir, sample)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        grey = labels * 255 if len(self._class_names()) == 1 else labels
-        Image.fromarray(grey.astype(np.uint8)).save(path)
+    def _write_stages(self, sample: dict, predictions: dict[str, np.ndarray]) -> None:
+        *earlier, last = self.stages
+        for folder, stage in [*((stage, stage) for stage in earlier), ('masks', last)]:
+            path = result_path(self.stage_dir / folder, sample)
+            write_mask(path, predictions[stage], len(self._class_names()))
+        if sample.get('prompts') is not None:
+            write_prompts(result_path(self.stage_dir / 'prompts', sample).with_suffix('.json'), sample['prompts'])
 
     @staticmethod
     def _field(sample: dict, stage: str) -> dict:

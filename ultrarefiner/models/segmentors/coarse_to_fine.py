@@ -228,7 +228,7 @@ class CoarseToFine(BaseSegmentor):
                 self._tell_truth([sample])
                 refined = self.refine(embedding[one], objects.select(one), prompts[one], size)
                 logits = refined.logits[0]
-                sample.set_metainfo(dict(prompts=prompts[one].to('cpu')))
+                sample.set_metainfo(dict(prompts=prompts[one].detach().to('cpu')))
                 if refined.quality is not None:
                     sample.set_metainfo(dict(quality=refined.quality[0].tolist()))
             result.update(seg_logits=PixelData(data=logits), pred_sem_seg=PixelData(data=to_labels(logits)))

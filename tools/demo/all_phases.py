@@ -1,8 +1,8 @@
 """The whole method on the CPU: data, phase 1 on five folds, out-of-fold predictions, phase 2, phase 3, test.
 
 Example:
-  python tools/demo.py --work-dir work_dirs/demo                                   (phantom images)
-  python tools/demo.py --work-dir work_dirs/demo --data path/to/Dataset_BUSI_with_GT
+  python tools/demo/all_phases.py                                          (phantom images)
+  python tools/demo/all_phases.py --data path/to/Dataset_BUSI_with_GT
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ultrarefiner.apis.cli import tool_parser
 
-TOOLS = Path(__file__).resolve().parent
+TOOLS = Path(__file__).resolve().parents[1]
 PIPELINE = TOOLS.parent / 'configs' / 'pipelines' / 'small.py'
 
 

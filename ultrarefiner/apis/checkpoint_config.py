@@ -1,0 +1,83 @@
+"""The config inside a checkpoint, read without running it."""
+
+from __future__ import annotations
+
+import ast
+import math
+from typing import Any
+
+from mmengine.config import Config
+
+NUMBERS = dict(inf=math.inf, nan=math.nan)
+
+
+def config_of(checkpoint: dict, source: str) -> Config:
+    """The config that a checkpoint was trained with.
+
+    mmengine keeps it as the text of a Python file, which could be made to do anything. Only assignments of plain values
+    are understood here, and nothing is executed.
+
+    Args:
+        checkpoint (dict): As read.
+        source (str): Where it comes from, for messages.
+
+    Returns:
+        Config: With late variables filled in, as it was trained.
+
+    Raises:
+        ValueError: If there is no config in it, or it holds more than plain values.
+    """
+    text = checkpoint.get('meta', {}).get('cfg')
+    if not isinstance(text, str):
+        raise ValueError(
+            f'{source} does not carry its config, it is not from this toolkit; give the config, and this file as its '
+            'weights'
+        )
+    try:
+        return Config(plain_values(text))
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(
+            f'the config in {source} cannot be read ({error}); give the config file too, and this file as its weights'
+        ) from error
+
+
+def plain_values(text: str) -> dict[str, Any]:
+    """Read assignments of plain values: constants, lists, tuples, sets, dicts, and ``dict(...)``.
+
+    Args:
+        text (str): Python, as ``Config.pretty_text`` writes it.
+
+    Raises:
+        ValueError: If there is anything else in it.
+    """
+    values = {}
+    for statement in ast.parse(text).body:
+        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+            raise ValueError(f'line {statement.lineno} is no assignment of a value to a name')
+        values[statement.targets[0].id] = _value(statement.value)
+    return values
+
+
+def _value(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Name(id=name) if name in NUMBERS:
+            return NUMBERS[name]
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand)
+        case ast.List(elts=items):
+            return [_value(item) for item in items]
+        case ast.Tuple(elts=items):
+            return tuple(_value(item) for item in items)
+        case ast.Set(elts=items):
+            return {_value(item) for item in items}
+        case ast.Dict(keys=keys, values=values):
+            return {_value(key): _value(value) for key, value in zip(keys, values) if key is not None}
+        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=keywords):
+            # dict(**{'a b': 1}) is how keys that are no names are written.
+            made: dict[Any, Any] = {}
+            for keyword in keywords:
+                made.update(_value(keyword.value) if keyword.arg is None else {keyword.arg: _value(keyword.value)})
+            return made
+    raise ValueError(f'line {node.lineno} holds {ast.unparse(node)[:60]!r}, which is no plain value')
