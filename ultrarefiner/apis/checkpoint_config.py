@@ -35,7 +35,7 @@ def config_of(checkpoint: dict, source: str) -> Config:
         )
     try:
         return Config(plain_values(text))
-    except (SyntaxError, ValueError) as error:
+    except (KeyError, RecursionError, SyntaxError, TypeError, ValueError) as error:
         raise ValueError(
             f'the config in {source} cannot be read ({error}); give the config file too, and this file as its weights'
         ) from error
@@ -74,9 +74,9 @@ def _value(node: ast.expr) -> Any:
             return {_value(item) for item in items}
         case ast.Dict(keys=keys, values=values):
             return {_value(key): _value(value) for key, value in zip(keys, values) if key is not None}
-        case ast.Call(func=ast.Name(id='dict'), args=[], keywords=keywords):
-            # dict(**{'a b': 1}) is how keys that are no names are written.
-            made: dict[Any, Any] = {}
+        case ast.Call(func=ast.Name(id='dict'), args=[] | [ast.Dict()] as given, keywords=keywords):
+            # Keys that are no names are written dict({255: 1}) or dict(**{'a b': 1}).
+            made: dict[Any, Any] = _value(given[0]) if given else {}
             for keyword in keywords:
                 made.update(_value(keyword.value) if keyword.arg is None else {keyword.arg: _value(keyword.value)})
             return made

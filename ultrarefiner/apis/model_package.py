@@ -36,6 +36,6 @@ def read_package(folder: str | Path) -> tuple[Config, dict]:
         cfg = Config(plain_values((folder / CONFIG_FILE).read_text()))
         meta = json.loads((folder / META_FILE).read_text())
         state = load_file(folder / WEIGHTS_FILE)
-    except (OSError, SafetensorError, SyntaxError, ValueError) as error:
+    except (KeyError, OSError, RecursionError, SafetensorError, SyntaxError, TypeError, ValueError) as error:
         raise ValueError(f'the package {folder} cannot be read ({error}); export it again') from error
     return cfg, dict(state_dict=state, meta=meta)
