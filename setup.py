@@ -1,11 +1,33 @@
-"""Packaging. `pip install .` gives the package; configs and tools are used from a checkout."""
+"""Packaging. `pip install .` gives the package with the configs and tools inside; an editable one reads the checkout."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
+# What a package has beside it in a checkout and takes along into a wheel, in the folder where mmengine looks for it.
+SHIPPED = ('configs', 'tools', 'model_zoo')
+SHIPPED_TO = Path('ultrarefiner', '.mim')
+
+
+class BuildWithConfigs(build_py):
+    """Copies what is in `SHIPPED` into the package that is built."""
+
+    def run(self) -> None:
+        """Copy the modules, then the folders."""
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / SHIPPED_TO
+        # What an earlier build left there may be gone from the checkout.
+        shutil.rmtree(target, ignore_errors=True)
+        for name in SHIPPED:
+            if (HERE / name).is_dir():
+                shutil.copytree(HERE / name, target / name, ignore=shutil.ignore_patterns('__pycache__', '.*'))
+        shutil.copy2(HERE / SHIPPED_TO / 'model-index.yml', target)
 
 
 def requirements(name: str) -> list[str]:
@@ -21,7 +43,8 @@ setup(
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['ultrarefiner', 'ultrarefiner.*']),
+    cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),
-    extras_require={'tests': requirements('tests'), 'optional': requirements('optional')},
+    extras_require={name: requirements(name) for name in ('dev', 'export', 'optional', 'tests', 'web')},
 )

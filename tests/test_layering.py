@@ -23,7 +23,7 @@ ALLOWED = {
     'utils': ('structures',),
     'interfaces': ('structures', 'utils'),
     'registry': ('interfaces', 'structures'),
-    'data_preparation': (),
+    'data_preparation': ('utils',),
     'corruption': (),
     **{f'models.{family}': ('registry', 'interfaces', 'structures', 'utils') for family in FAMILIES},
     'models.data_preprocessor': ('registry', 'structures'),

@@ -23,7 +23,7 @@ from rich.table import Table
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.ablation import SUBSETS, Ablation
 from ultrarefiner.apis.ablation_grid import find_cell, parse_grid
-from ultrarefiner.apis.cli import CACHE_FOLDER, OptionAction, add_cache_argument, one_message, resumable, tool_parser
+from ultrarefiner.apis.cli import CACHE_FOLDER, OptionAction, add_cache_argument, one_message, run_tool, tool_parser
 from ultrarefiner.apis.mixed_precision import add_amp_argument, training_options
 from ultrarefiner.apis.presets import Presets
 from ultrarefiner.apis.step_runner import StepRunner
@@ -170,5 +170,4 @@ def terminal_table(table: pd.DataFrame, base: str) -> Table:
 
 
 if __name__ == '__main__':
-    with resumable():
-        main()
+    run_tool(main, 'the same command goes on from here')

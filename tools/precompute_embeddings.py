@@ -11,7 +11,7 @@ import time
 from mmengine.dist import is_main_process
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import add_run_arguments, one_message, resumable, run_options, tool_parser
+from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, run_tool, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.mixed_precision import add_amp_argument, amp_precision, autocast_testing, training_options
 from ultrarefiner.apis.precompute import SUBSETS, Precompute
@@ -47,5 +47,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with resumable():
-        main()
+    run_tool(main, 'the same command goes on from here')

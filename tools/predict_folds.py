@@ -7,7 +7,7 @@ Example:
 """
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, run_tool, tool_parser
 from ultrarefiner.apis.mixed_precision import add_amp_argument, amp_precision
 from ultrarefiner.apis.out_of_fold import predict_folds
 
@@ -28,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

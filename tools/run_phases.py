@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import CACHE_FOLDER, OptionAction, add_cache_argument, one_message, resumable, tool_parser
+from ultrarefiner.apis.cli import CACHE_FOLDER, OptionAction, add_cache_argument, one_message, run_tool, tool_parser
 from ultrarefiner.apis.mixed_precision import add_amp_argument, training_options
 from ultrarefiner.apis.phases import Pipeline
 from ultrarefiner.apis.step_runner import StepFailed, StepRunner
@@ -85,5 +85,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with resumable():
-        main()
+    run_tool(main, 'the same command goes on from here')

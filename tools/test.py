@@ -9,7 +9,7 @@ Example:
 from pathlib import Path
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_run_arguments, one_message, output_held, run_options, run_tool, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.launch import build_runner, prepare_testing
 from ultrarefiner.apis.mixed_precision import add_amp_argument, amp_precision, autocast_testing
@@ -28,7 +28,7 @@ def main() -> None:
     add_run_arguments(parser)
     args = parser.parse_args()
 
-    with one_message():
+    with one_message(), output_held():
         cfg = load_config(args.config, run_options(args))
         if args.work_dir is None:
             cfg.work_dir = str(Path(cfg.work_dir) / 'test')
@@ -58,4 +58,4 @@ def refiner_types(refiner: dict | None) -> list[str]:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -7,7 +7,7 @@ Example:
 from mmengine.dist import is_main_process
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import add_run_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_run_arguments, one_message, output_held, run_options, run_tool, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.launch import build_runner, prepare_training
 from ultrarefiner.apis.mixed_precision import add_amp_argument, training_options
@@ -37,7 +37,7 @@ def main() -> None:
     add_run_arguments(parser)
     args = parser.parse_args()
 
-    with one_message():
+    with one_message(), output_held():
         cfg = load_config(args.config, {**run_options(args), **training_options(args.amp, args.config)})
         if args.resume is not None:
             cfg.resume = True
@@ -59,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main, '--resume goes on from the latest checkpoint')

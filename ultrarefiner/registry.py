@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from typing import Any, Generic, TypeVar
 
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
@@ -31,13 +32,13 @@ MODULE2PACKAGE.setdefault('ultrarefiner', 'ultrarefiner')
 # A registry imports its own locations before a look-up but not its parent's, hence mmseg's here too.
 MODELS = Registry('model', parent=mmseg.MODELS, scope='ultrarefiner', locations=['mmseg.models', 'ultrarefiner.models'])
 DATASETS = Registry(
-    'dataset', parent=mmseg.DATASETS, scope='ultrarefiner', locations=['mmseg.datasets', 'ultrarefiner.datasets']
+    'dataset', parent=mmseg.DATASETS, scope='ultrarefiner', locations=['ultrarefiner.datasets', 'mmseg.datasets']
 )
 TRANSFORMS = Registry(
     'transform',
     parent=mmseg.TRANSFORMS,
     scope='ultrarefiner',
-    locations=['mmseg.datasets.transforms', 'ultrarefiner.datasets.transforms'],
+    locations=['ultrarefiner.datasets.transforms', 'mmseg.datasets.transforms'],
 )
 METRICS = Registry(
     'metric', parent=mmseg.METRICS, scope='ultrarefiner', locations=['mmseg.evaluation', 'ultrarefiner.evaluation']
@@ -50,22 +51,30 @@ OPTIM_WRAPPERS = Registry(
 )
 # Nothing of ours is registered in these. They are for plug-ins, and so that the Runner finds the scope everywhere: it
 # warns about each registry that it looks for in vain.
-DATA_SAMPLERS = Registry('data sampler', parent=mmseg.DATA_SAMPLERS, scope='ultrarefiner')
-LOOPS = Registry('loop', parent=mmseg.LOOPS, scope='ultrarefiner')
+# A location that is there already, for mmengine calls register_all_modules where it is told of none.
+NOTHING = ['ultrarefiner.registry']
+DATA_SAMPLERS = Registry('data sampler', parent=mmseg.DATA_SAMPLERS, scope='ultrarefiner', locations=NOTHING)
+LOOPS = Registry('loop', parent=mmseg.LOOPS, scope='ultrarefiner', locations=NOTHING)
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=mmseg.OPTIM_WRAPPER_CONSTRUCTORS,
     scope='ultrarefiner',
     locations=['mmseg.engine'],
 )
-OPTIMIZERS = Registry('optimizer', parent=mmseg.OPTIMIZERS, scope='ultrarefiner')
-PARAM_SCHEDULERS = Registry('parameter scheduler', parent=mmseg.PARAM_SCHEDULERS, scope='ultrarefiner')
-WEIGHT_INITIALIZERS = Registry('weight initializer', parent=mmseg.WEIGHT_INITIALIZERS, scope='ultrarefiner')
-VISBACKENDS = Registry('vis_backend', parent=mmseg.VISBACKENDS, scope='ultrarefiner')
-VISUALIZERS = Registry('visualizer', parent=mmseg.VISUALIZERS, scope='ultrarefiner')
+OPTIMIZERS = Registry('optimizer', parent=mmseg.OPTIMIZERS, scope='ultrarefiner', locations=NOTHING)
+PARAM_SCHEDULERS = Registry(
+    'parameter scheduler', parent=mmseg.PARAM_SCHEDULERS, scope='ultrarefiner', locations=NOTHING
+)
+WEIGHT_INITIALIZERS = Registry(
+    'weight initializer', parent=mmseg.WEIGHT_INITIALIZERS, scope='ultrarefiner', locations=NOTHING
+)
+VISBACKENDS = Registry('vis_backend', parent=mmseg.VISBACKENDS, scope='ultrarefiner', locations=NOTHING)
+VISUALIZERS = Registry('visualizer', parent=mmseg.VISUALIZERS, scope='ultrarefiner', locations=NOTHING)
+
+Member = TypeVar('Member')
 
 
-class Family:
+class Family(Generic[Member]):
     """A typed view on a registry: the classes of one base class.
 
     Args:
@@ -74,12 +83,12 @@ class Family:
         base (type): The base class of every member.
     """
 
-    def __init__(self, noun: str, registry: Registry, base: type):
+    def __init__(self, noun: str, registry: Registry, base: type[Member]):
         self.noun = noun
         self.registry = registry
         self.base = base
 
-    def register_module(self, cls: type | None = None):
+    def register_module(self, cls: type | None = None) -> Any:
         """Register a class, as a decorator with or without parentheses.
 
         Raises:
@@ -103,7 +112,7 @@ class Family:
             if inspect.isclass(cls) and issubclass(cls, self.base)
         )
 
-    def build(self, cfg: dict):
+    def build(self, cfg: dict | Member) -> Member:
         """Build a member from its config; an object that is one already is returned as it is.
 
         Raises:
@@ -123,7 +132,7 @@ class Family:
         except TypeError as error:
             raise TypeError(f'while building {self.noun} {kind!r} from {dict(cfg)}: {error}') from error
 
-    def _explain(self, kind, cls) -> str:
+    def _explain(self, kind: str | type, cls: type | None) -> str:
         names = self.names()
         known = f'Known: {", ".join(names)}. A class of yours outside the package needs custom_imports in the config.'
         if cls is not None:

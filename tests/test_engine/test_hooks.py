@@ -110,7 +110,7 @@ def test_best_pth_holds_the_best_epoch_and_loads_safely(trained):
     best = torch.load(trained / 'best.pth', weights_only=True)
     assert set(best) == {'meta', 'state_dict'}
     assert best['state_dict']['epoch'] == 2  # the toy counts its validations
-    assert not list(trained.glob('*.tmp'))
+    assert not list(trained.glob('.*'))
 
 
 def test_best_pth_says_what_the_weights_were_trained_on(trained, tiny_root):

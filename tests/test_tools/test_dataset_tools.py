@@ -34,12 +34,12 @@ def make_folders(root, value=255):
 
 
 @pytest.mark.parametrize('name', ['busi', 'busbra', 'bus', 'bus_uc', 'bus_uclm'])
-def test_converter_ends_with_one_message_and_exit_code_1(name, tmp_path, monkeypatch, capsys):
+def test_converter_ends_with_one_message_and_exit_code_2(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [f'{name}.py', str(tmp_path), str(tmp_path / '../out')])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(CONVERTERS / f'{name}.py'), run_name='__main__')
     message = capsys.readouterr().err
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert message.startswith(f'error: {tmp_path}: expected ') and message.count('\n') == 1
 
 
@@ -56,7 +56,7 @@ def test_generic_converter_from_the_command_line(tmp_path, capsys):
     generic = load(CONVERTERS / 'generic.py')
     source = make_folders(tmp_path / 'my data', value=3)
     options = [str(source), str(tmp_path / 'out'), '--folds', '3', '--seed', '7']
-    assert generic.main(options) == 1
+    assert generic.main(options) == 2
     assert 'unknown mask values' in capsys.readouterr().err
     assert generic.main([*options, '--mask-values', '3=1', '--name', 'mine']) == 0
     assert 'expected against found' in capsys.readouterr().out
@@ -75,7 +75,7 @@ def test_generic_converter_from_the_command_line(tmp_path, capsys):
 )
 def test_generic_converter_refuses_contradictions(tmp_path, capsys, options, message):
     generic = load(CONVERTERS / 'generic.py')
-    assert generic.main([str(make_folders(tmp_path / 'src')), str(tmp_path / 'out'), *options]) == 1
+    assert generic.main([str(make_folders(tmp_path / 'src')), str(tmp_path / 'out'), *options]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -96,5 +96,5 @@ def test_phantom_tool_feeds_the_busi_converter(tmp_path, capsys):
     phantom = load(CONVERTERS / 'phantom.py')
     assert phantom.main([str(tmp_path / 'phantom'), '--images', '16', '--seed', '5']) == 0
     assert '10 benign, 5 malignant, 1 normal' in capsys.readouterr().out
-    assert phantom.main([str(tmp_path / 'phantom')]) == 1
+    assert phantom.main([str(tmp_path / 'phantom')]) == 2
     assert 'not an empty folder' in capsys.readouterr().err

@@ -29,7 +29,7 @@ from benchmarks.report import Run, show
 from rich.console import Console
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import tool_parser
+from ultrarefiner.apis.cli import run_tool, tool_parser
 
 SECTIONS = ('encoder', 'lora', 'decoder', 'phase2', 'phase3', 'transunet', 'cache', 'inference', 'pipeline')
 TUNED = dict(MALLOC_MMAP_MAX_='0', MALLOC_TRIM_THRESHOLD_='64000000000', MALLOC_TOP_PAD_='268435456')
@@ -66,8 +66,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = tool_parser(__doc__)
     parser.add_argument('sections', nargs='+', choices=[*SECTIONS, 'all'], metavar='SECTION', help=', '.join(SECTIONS))
-    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--precision', choices=['fp32', 'bf16', 'both'], default='both')
+    parser.add_argument(
+        '--device',
+        choices=['cpu', 'cuda'],
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='defaults to the GPU where there is one',
+    )
+    parser.add_argument(
+        '--precision', choices=['fp32', 'bf16', 'both'], default='both', help='bf16 is mixed precision (default: both)'
+    )
     parser.add_argument(
         '--allocator', choices=['default', 'tuned', 'both'], help='defaults to both on a CPU, default on a GPU'
     )
@@ -122,4 +129,4 @@ def save(runs: Sequence[Run], path: Path) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

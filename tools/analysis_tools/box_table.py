@@ -11,18 +11,20 @@ Example:
 
 from __future__ import annotations
 
-import argparse
 import sys
+from itertools import product
 
 import pandas as pd
 import torch
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from ultrarefiner.registry import PROMPT_GENERATORS
 from ultrarefiner.structures import SegOutput
+from ultrarefiner.utils.command_line import run_tool, tool_parser
 
 IMAGE = 224
 FLOORS = (0.0, 0.001, 0.01)
@@ -45,13 +47,14 @@ AUTHORS = "authors' formula"
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = tool_parser(__doc__)
     parser.add_argument('--sizes', type=float, nargs='+', default=[10, 25, 50], help='half-heights in pixels of 224')
     parser.add_argument('--csv', help='also write every number to this file')
     options = parser.parse_args(argv)
     if not all(2 <= size <= 55 for size in options.sizes):
         parser.error('--sizes takes 2 to 55: the shapes have to fit into the image')
-    rows = pd.DataFrame([row for shape in SHAPES for size in options.sizes for row in measure(shape, size)])
+    cases = track(list(product(SHAPES, options.sizes)), 'measuring', console=Console(stderr=True))
+    rows = pd.DataFrame([row for shape, size in cases for row in measure(shape, size)])
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(error_table(rows))
     console.print(calibration_table(options.sizes))
@@ -161,4 +164,4 @@ def calibration_table(sizes: list[float]) -> Table:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

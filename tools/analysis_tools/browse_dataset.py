@@ -18,7 +18,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from rich.progress import track
 
-from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, run_tool, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.engine.hooks.dataset_epoch_hook import set_epoch
 from ultrarefiner.evaluation.overlap import overlap
@@ -101,4 +101,4 @@ def stages(sample: SegDataSample, image: torch.Tensor, generator) -> tuple[np.nd
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

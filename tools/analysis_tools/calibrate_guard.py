@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
-from ultrarefiner.apis.cli import one_message, tool_parser
+from ultrarefiner.apis.cli import one_message, run_tool, tool_parser
 from ultrarefiner.data_preparation.splits import Splits
 from ultrarefiner.evaluation.guard_calibration import COLUMNS, Calibration, calibrate, guard_measures
 from ultrarefiner.evaluation.per_image_csv import read_rows
@@ -59,7 +60,15 @@ def main(argv: list[str] | None = None) -> None:
         groups = group_rows(rows, summaries, splits)
         measures = guard_measures(rows)
         scores = [rows[f'{stage}/Dice'].to_numpy(float) for stage in ('coarse', 'refined')]
-        guard = calibrate(measures, *scores, groups, args.level, args.seed)
+        progress = Console(stderr=True)
+        guard = calibrate(
+            measures,
+            *scores,
+            groups,
+            args.level,
+            args.seed,
+            lambda repeats: track(repeats, 'cross-validating', console=progress),
+        )
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(as_json(guard, rows, summaries), indent=1))
     if any(summary['subset'] is None for summary in summaries):
@@ -183,4 +192,4 @@ def report(guard: Calibration, rows: pd.DataFrame, groups: list[str]) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

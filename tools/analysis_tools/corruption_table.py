@@ -9,15 +9,16 @@ Example:
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from ultrarefiner.corruption import ERROR_TYPES, UnreachableError, measure
 from ultrarefiner.corruption.reference_lesions import reference_lesions
+from ultrarefiner.utils.command_line import run_tool, tool_parser
 
 SEVERITIES = (0.1, 0.5, 0.9)
 SHOWN = dict(area_ratio='area ratio', dice='Dice', components='components', holes='holes')
@@ -25,7 +26,7 @@ SHOWN = dict(area_ratio='area ratio', dice='Dice', components='components', hole
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = tool_parser(__doc__)
     parser.add_argument('--sizes', type=int, nargs='+', default=[128, 256, 512], help='image sizes in pixels')
     parser.add_argument('--draws', type=int, default=6, help='random draws for each lesion and severity (default: 6)')
     options = parser.parse_args(argv)
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     table = Table('error type', *(f'{title}\n{size} px' for title in SHOWN.values() for size in options.sizes))
     for column in table.columns[1:]:
         column.justify = 'right'
-    for error in ERROR_TYPES:
+    for error in track(list(ERROR_TYPES), 'measuring', console=Console(stderr=True)):
         means = [mean_effect(error, size, options.draws) for size in options.sizes]
         table.add_row(error, *(f'{mean[name]:.2f}' for name in SHOWN for mean in means))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
@@ -56,4 +57,4 @@ def mean_effect(error: str, size: int, draws: int) -> dict[str, float]:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

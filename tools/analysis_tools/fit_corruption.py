@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ultrarefiner.apis.cli import one_message, tool_parser
+from ultrarefiner.apis.cli import one_message, run_tool, tool_parser
 from ultrarefiner.corruption import PRESETS, Preset
 from ultrarefiner.corruption.fitting import compare, fit_preset, measure_all, simulate, to_working_size
 from ultrarefiner.datasets import ConvertedDataset
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier preset')
     args = parser.parse_args(argv)
 
-    console = Console()
+    console, progress = Console(), Console(stderr=True)
     with one_message():
         if args.out.exists() and not args.overwrite:
             raise FileExistsError(f'{args.out} exists already; --overwrite replaces it, --out chooses another file')
@@ -52,20 +52,21 @@ def main(argv: list[str] | None = None) -> None:
             raise ValueError(f'--samples is {args.samples}, expected 1 or more')
         pairs = read_pairs(args.predictions, args.data_root, args.fold, not args.without_proof)
         truths = [truth for _, truth in pairs]
-        real = measure_all(pairs)
+        real = measure_all(track(pairs, 'measuring', console=progress))
         preset = fit_preset(
             real,
             truths,
             args.samples,
             args.seed,
-            lambda parts: track(parts, 'simulating', console=Console(stderr=True)),
+            lambda parts: track(parts, 'simulating', console=progress),
         )
         preset.save(args.out)
     console.print(probability_table(preset))
     count = max(len(pairs), FEWEST_SIMULATED)
+    candidates = [('default', PRESETS['default']), ('fitted', preset)]
     tables = {
         title: simulate(candidate, truths, count, CHECK_SEED)
-        for title, candidate in (('default', PRESETS['default']), ('fitted', preset))
+        for title, candidate in track(candidates, 'comparing', console=progress)
     }
     console.print(closeness_table(real, tables))
     console.print(f'{len(pairs)} predictions with a lesion; preset written to {args.out}', markup=False)
@@ -124,4 +125,4 @@ def closeness_table(real: dict, tables: dict[str, dict]) -> Table:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

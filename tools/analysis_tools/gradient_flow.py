@@ -22,10 +22,11 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, run_tool, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.gradient_flow import GradientFlow
 from ultrarefiner.apis.model import build_model
@@ -36,7 +37,7 @@ def main() -> None:
     parser = tool_parser(__doc__)
     parser.add_argument('config', help='config of phase 3')
     parser.add_argument('--random', action='store_true', help='random images and weights: needs neither data nor files')
-    parser.add_argument('--batch-size', type=int, default=1)
+    parser.add_argument('--batch-size', type=int, default=1, help='images at once (default: 1)')
     parser.add_argument(
         '--check', type=float, nargs='+', default=(), metavar='STEP', help='compare with finite differences'
     )
@@ -56,7 +57,9 @@ def main() -> None:
             model.init_weights()
         images, samples = random_batch(args.batch_size) if args.random else first_batch(cfg, model, args.batch_size)
     started = time.time()
-    flows = GradientFlow(model, images, samples, as_if_found=args.random).measure(args.check)
+    progress = Console(stderr=True)
+    flow = GradientFlow(model, images, samples, as_if_found=args.random)
+    flows = flow.measure(args.check, lambda ways: track(ways, 'measuring', console=progress))
     show(flows, args.check, model, images, time.time() - started)
 
 
@@ -97,4 +100,4 @@ def show(flows: list, steps: list, model, images: list, seconds: float) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

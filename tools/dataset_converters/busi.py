@@ -1,9 +1,12 @@
-"""Convert the BUSI archive, a folder or a .zip file, into images and masks with a manifest and folds."""
+"""Convert the BUSI archive, a folder or a .zip file, into images and masks with a manifest and folds.
 
-import sys
+Example:
+  python tools/dataset_converters/busi.py path/to/Dataset_BUSI_with_GT data/busi
+"""
 
 from ultrarefiner.data_preparation.command_line import main
 from ultrarefiner.data_preparation.converters import BUSIConverter
+from ultrarefiner.utils.command_line import run_tool
 
 if __name__ == '__main__':
-    sys.exit(main(__doc__, BUSIConverter))
+    run_tool(lambda: main(__doc__, BUSIConverter))

@@ -1,12 +1,17 @@
-"""Convert any dataset: a folder of images and one of masks, matched by name, or images with a COCO JSON file."""
+"""Convert any dataset: a folder of images and one of masks, matched by name, or images with a COCO JSON file.
+
+Example:
+  python tools/dataset_converters/generic.py path/to/archive data/mine --images images --masks masks
+  python tools/dataset_converters/generic.py path/to/archive data/mine --images images --coco instances.json
+"""
 
 import argparse
-import sys
 
 from ultrarefiner.data_preparation.command_line import make_parser, run
 from ultrarefiner.data_preparation.converters import BaseConverter, CocoConverter, FolderConverter
 from ultrarefiner.data_preparation.errors import DatasetError
 from ultrarefiner.data_preparation.mask_rules import GreyValueMap, MaskRule
+from ultrarefiner.utils.command_line import run_tool
 
 
 def parse_mask_values(text: str) -> GreyValueMap:
@@ -47,4 +52,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -1,6 +1,10 @@
-"""Write speckled ultrasound-like images with known lesions in the layout of the BUSI archive, for busi.py."""
+"""Write speckled ultrasound-like images with known lesions in the layout of the BUSI archive, for busi.py.
 
-import argparse
+Example:
+  python tools/dataset_converters/phantom.py phantom --images 80
+  python tools/dataset_converters/busi.py phantom data/busi
+"""
+
 import sys
 from pathlib import Path
 
@@ -9,11 +13,12 @@ from rich.progress import track
 
 from ultrarefiner.data_preparation.errors import DatasetError
 from ultrarefiner.data_preparation.phantom import write_archive
+from ultrarefiner.utils.command_line import USER_MISTAKE, run_tool, tool_parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = tool_parser(__doc__)
     parser.add_argument('destination', type=Path, metavar='DST', help='folder to write; absent or empty')
     parser.add_argument('--images', type=int, default=80, help='images in all (default: 80)')
     parser.add_argument('--seed', type=int, default=0, help='decides every pixel (default: 0)')
@@ -25,10 +30,10 @@ def main(argv: list[str] | None = None) -> int:
         )
     except DatasetError as error:
         print(f'error: {error}', file=sys.stderr)
-        return 1
+        return USER_MISTAKE
     print(', '.join(f'{count} {label}' for label, count in sorted(counts.items())), f'written to {options.destination}')
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import one_message, tool_parser
+from ultrarefiner.apis.cli import one_message, run_tool, tool_parser
 from ultrarefiner.apis.components import list_components
 
 
@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -4,7 +4,7 @@ Example:
   python tools/misc/print_config.py configs/transunet/transunet_small_1xb8-4e_busi-96x96.py --fold 3 --dataset busbra
 """
 
-from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, run_tool, tool_parser
 from ultrarefiner.apis.config import load_config
 
 
@@ -19,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

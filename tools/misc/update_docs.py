@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import one_message, tool_parser
+from ultrarefiner.apis.cli import one_message, run_tool, tool_parser
 from ultrarefiner.apis.components import list_components, markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,4 +49,4 @@ def _show(match: re.Match) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

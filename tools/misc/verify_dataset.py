@@ -1,20 +1,22 @@
-"""Check converted datasets: every file opened, every mask value, size and name checked; exit code 1 if any is wrong."""
+"""Check converted datasets: every file opened, every mask value, size and name checked; exit code 1 if any is wrong.
 
-import argparse
-import sys
-from pathlib import Path
+Example:
+  python tools/misc/verify_dataset.py data/busi data/busbra
+"""
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from ultrarefiner.data_preparation.verification import verify
+from ultrarefiner.utils.command_line import FAULT_FOUND, input_folder, run_tool, tool_parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('roots', nargs='+', type=Path, metavar='ROOT', help='folder that a converter wrote')
+    parser = tool_parser(__doc__)
+    root = input_folder('give a folder that a tool of tools/dataset_converters wrote')
+    parser.add_argument('roots', nargs='+', type=root, metavar='ROOT', help='folder that a converter wrote')
     options = parser.parse_args(argv)
     progress = Console(stderr=True)
     table = Table('dataset', 'where', 'what is wrong')
@@ -25,10 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     if table.row_count:
         console.print(table, markup=False)
         console.print(f'{table.row_count} faults; convert again, or restore the files.')
-        return 1
+        return FAULT_FOUND
     console.print(f'nothing wrong in {", ".join(map(str, options.roots))}', markup=False)
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, tool_parser
+from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, run_tool, tool_parser
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.launch import load_whole_model
 from ultrarefiner.apis.model import build_model
@@ -53,4 +53,4 @@ def sam_of(model: torch.nn.Module, config: str) -> SAMRefiner:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

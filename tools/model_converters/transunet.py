@@ -1,11 +1,17 @@
-"""Turn a checkpoint of the original TransUNet code into one for mmseg's EncoderDecoder with TransUNet's parts."""
+"""Turn a checkpoint of the original TransUNet code into one for mmseg's EncoderDecoder with TransUNet's parts.
+
+Give the EncoderDecoder init_cfg=dict(type='Pretrained', checkpoint='transunet.pth') and its backbone init_cfg=None.
+
+Example:
+  python tools/model_converters/transunet.py epoch_149.pth checkpoints/transunet.pth
+"""
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 
+from ultrarefiner.utils.command_line import one_message, run_tool, tool_parser
 from ultrarefiner.utils.transunet_checkpoint import (
     convert_transunet_checkpoint,
     describe_transunet_checkpoint,
@@ -15,12 +21,7 @@ from ultrarefiner.utils.transunet_checkpoint import (
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog='Example: python tools/model_converters/transunet.py epoch_149.pth checkpoints/transunet.pth. To use '
-        "it, give the EncoderDecoder init_cfg=dict(type='Pretrained', checkpoint='checkpoints/transunet.pth') and its "
-        'backbone init_cfg=None.',
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument('src', type=Path, help='checkpoint of github.com/Beckschen/TransUNet (a state dict)')
     parser.add_argument('dst', type=Path, help='file to write')
     parser.add_argument('--force', action='store_true', help='overwrite DST')
@@ -34,13 +35,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Convert one file."""
     args = parse_args(argv)
-    if args.dst.exists() and not args.force:
-        sys.exit(f'{args.dst} exists; give --force to overwrite it, or another name')
-    try:
+    with one_message():
+        if args.dst.exists() and not args.force:
+            raise FileExistsError(f'{args.dst} exists; give --force to overwrite it, or another name')
         original = read_transunet_checkpoint(args.src)
-        converted = convert_transunet_checkpoint(original, tuple(args.block_units), args.num_layers)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'{args.src}: {error}' if str(args.src) not in str(error) else str(error))
+        try:
+            converted = convert_transunet_checkpoint(original, tuple(args.block_units), args.num_layers)
+        except ValueError as error:
+            raise ValueError(f'{args.src}: {error}') from error
     meta = describe_transunet_checkpoint(original)
     args.dst.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=converted, meta=meta), args.dst)
@@ -48,4 +50,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

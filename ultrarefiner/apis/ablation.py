@@ -164,7 +164,7 @@ class Ablation:
         """
         runs = [run for run in self.runs if run.cell == cell]
         finished = [run for run in runs if run not in failures and not run.waiting()]
-        records = [read_record(run.training.cfg.work_dir) for run in finished]
+        records = [read_record(run.training.cfg.work_dir) or {} for run in finished]
         reasons = [failures[run] for run in runs if run in failures]
         return CellResult(
             cell.label,

@@ -6,11 +6,37 @@ import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 from mmengine.config import DictAction
 
+from ..utils.command_line import (
+    USER_ERRORS,
+    did_you_mean,
+    input_file,
+    input_folder,
+    one_message,
+    run_tool,
+    tool_parser,
+)
+
+__all__ = [
+    'CACHE_FOLDER',
+    'OptionAction',
+    'add_cache_argument',
+    'add_config_arguments',
+    'add_run_arguments',
+    'did_you_mean',
+    'input_file',
+    'input_folder',
+    'one_message',
+    'output_held',
+    'resumable',
+    'run_options',
+    'run_tool',
+    'tool_parser',
+]
 CACHE_FOLDER = 'model.embedding_cache.folder'
-USER_ERRORS = (AssertionError, ImportError, KeyError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
 
 
 class OptionAction(DictAction):
@@ -28,17 +54,17 @@ class OptionAction(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
-def tool_parser(description: str) -> argparse.ArgumentParser:
-    """A parser whose help shows the tool's docstring: what it does, and an example that works."""
-    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a tool that trains or tests one fold."""
     add_config_arguments(parser)
     parser.add_argument('--work-dir', help="where logs and checkpoints go; defaults to the config's own")
     add_cache_argument(parser)
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what starts the processes of a distributed run; tools/dist_*.sh and slurm_*.sh set it',
+    )
     # torchrun sets the environment; the deprecated torch.distributed.launch passes this flag instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
@@ -86,21 +112,49 @@ def run_options(args: argparse.Namespace) -> dict:
 
 
 @contextlib.contextmanager
-def one_message():
-    """Answer a mistake in what the user gave with one message and exit code 2, without a traceback.
+def output_held() -> Iterator[None]:
+    """Hold back what is written while a run is built, its environment and its whole config, if it ends in a mistake.
 
-    Wrap what checks and builds, never the training itself: an error there is a bug, and its traceback is wanted.
-    ULTRAREFINER_DEBUG=1 shows the traceback here too.
+    Goes inside of `one_message`, whose message is then all there is to read. Without a mistake everything is written at
+    the end, and what writes to standard output later, such as mmengine's log, is not held.
     """
+    held = _HeldStream(sys.stdout)
+    sys.stdout = held
     try:
         yield
-    except USER_ERRORS as error:
+    except USER_ERRORS:
         if os.environ.get('ULTRAREFINER_DEBUG') == '1':
-            raise
-        # str() of a KeyError is the repr of its message.
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f'error: {message}', file=sys.stderr)
-        sys.exit(2)
+            held.release()
+        raise
+    except BaseException:
+        held.release()
+        raise
+    else:
+        held.release()
+    finally:
+        sys.stdout = held.stream
+
+
+class _HeldStream:
+    """Standard output that keeps what is written until it is released; a log handler may hold on to it."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self._kept: list[str] | None = []
+
+    def write(self, text: str) -> int:
+        if self._kept is None:
+            return self.stream.write(text)
+        self._kept.append(text)
+        return len(text)
+
+    def release(self) -> None:
+        kept, self._kept = self._kept, None
+        for text in kept or ():
+            self.stream.write(text)
+
+    def __getattr__(self, name: str):
+        return getattr(self.stream, name)
 
 
 @contextlib.contextmanager

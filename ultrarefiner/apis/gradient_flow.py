@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..interfaces import BasePromptGenerator
+from ..models.segmentors import CoarseToFine
 from ..structures import ImageEmbedding, Prompts, SegOutput, StageTarget
 from ..structures.stages import Stages
 
@@ -49,23 +51,29 @@ class GradientFlow:
     the ways add up to the whole one.
 
     Args:
-        model (nn.Module): A `CoarseToFine` with a refiner.
+        model (CoarseToFine): With a refiner.
         images (list[Tensor]): N images (3, H_i, W_i), RGB, uint8.
         samples (list[SegDataSample]): With their ground truth.
         as_if_found (bool): Whether to shift the coarse logits to those of the ground truth, 4 and -4, where weights are
             random and find nothing worth refining; the shift is constant, so the gradient is the network's. Defaults to
             False.
+
+    Raises:
+        ValueError: If the model has no refiner.
     """
 
-    def __init__(self, model: nn.Module, images: list[Tensor], samples: list, as_if_found: bool = False):
+    def __init__(self, model: CoarseToFine, images: list[Tensor], samples: list, as_if_found: bool = False):
+        if model.refiner is None or model.prompt_generator is None or model.refine_size is None:
+            raise ValueError('GradientFlow: the model has no refiner; give one of phase 2 or 3')
         self.model, self.images, self.samples = model, images, samples
+        self.generator, self.size = model.prompt_generator, model.refine_size
         self.target = StageTarget([sample.gt_sem_seg.data[0] for sample in samples], num_slots=model.num_slots)
         self.weights = [weight for weight in model.coarse.parameters() if weight.requires_grad]
         self.shift: Tensor | float = 0.0
         with torch.no_grad():
             coarse = self._coarse()
             if as_if_found:
-                mask, _ = self.target.at(tuple(coarse.logits.shape[-2:]))
+                mask, _ = self.target.at(coarse.logits.shape[-2:])
                 self.shift = 8 * mask - 4 - coarse.logits
                 coarse = self._coarse()
             self.embedding: ImageEmbedding = model.refiner.encode_image(images)
@@ -73,23 +81,23 @@ class GradientFlow:
             self.held_prompts = [part(self.held, images) for part in self.parts]
 
     @property
-    def parts(self) -> list[nn.Module]:
+    def parts(self) -> list[BasePromptGenerator]:
         """The generators that the model's combination holds, or the generator itself."""
-        generator = self.model.prompt_generator
-        return list(getattr(generator, 'generators', [generator]))
+        return list(getattr(self.generator, 'generators', [self.generator]))
 
-    def measure(self, steps: Sequence[float] = ()) -> list[Flow]:
+    def measure(self, steps: Sequence[float] = (), track: Callable[[Sequence], Iterable] = iter) -> list[Flow]:
         """Measure all ways.
 
         Args:
             steps (Sequence[float]): Lengths of steps for finite differences, in the space of all weights; each costs
                 two forward passes a way. Defaults to none.
+            track (Callable): Wraps the list of ways, to show progress; once, and for the steps once more.
 
         Returns:
             list[Flow]: All prompts together, then each generator alone, then the direct way where there is one.
         """
         ways = [ALL, *range(len(self.parts)), DIRECT]
-        gradients = {way: self._gradient(self._refined_loss(way)) for way in ways}
+        gradients = {way: self._gradient(self._refined_loss(way)) for way in track(ways)}
         if not bool(gradients[DIRECT].any()):
             ways.remove(DIRECT)
         if len(self.parts) == 1 and DIRECT not in ways:
@@ -104,13 +112,13 @@ class GradientFlow:
                 cosine_all=_cosine(gradients[way], gradients[ALL]),
                 slopes=tuple(self._slope(way, gradients[way], step) for step in steps),
             )
-            for way in ways
+            for way in (track(ways) if steps else ways)
         ]
 
     def _kinds(self, way: str | int) -> frozenset[str]:
-        if way == DIRECT:
-            return frozenset()
-        return self.model.prompt_generator.produces if way == ALL else self.parts[way].produces
+        if isinstance(way, int):
+            return self.parts[way].produces
+        return self.generator.produces if way == ALL else frozenset()
 
     def _coarse(self) -> SegOutput:
         coarse = self.model.run_coarse(self.images, self.samples)
@@ -132,7 +140,7 @@ class GradientFlow:
             ),
         )
         source = objects if way in (ALL, DIRECT) else self.held
-        refined = self.model.refine(self.embedding, source, prompts, self.model.refine_size)
+        refined = self.model.refine(self.embedding, source, prompts, self.size)
         return self._sum_of_losses(Stages(coarse, prompts, refined), 'refined')
 
     def _sum_of_losses(self, stages: Stages, stage: str) -> Tensor:

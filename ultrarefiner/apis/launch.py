@@ -10,15 +10,16 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import find_latest_checkpoint
-from torch import nn
 
 from ..engine.hooks.best_checkpoint_hook import leaves
+from ..models.segmentors import CoarseToFine
 from ..registry import MODELS, OPTIMIZERS
 from ..utils.checkpoint import check_input_profiles, load_strictly, read_checkpoint, state_dict_of
 from ..utils.freeze import is_trainable
 from ..utils.partial_checkpoint import PARTIAL_KEY, check_base
 from ..utils.unwrap import unwrap
 from .compute import prepare_compute
+from .model import checked_model
 
 
 def start_process_group(launcher: str) -> None:
@@ -83,7 +84,7 @@ def prepare_training(runner: Runner) -> None:
         ValueError: If the model and the dataset differ in their classes, a checkpoint was trained on images that are
             held out here, or a hook cannot do what it is asked to.
     """
-    model = unwrap(runner.model)
+    model = checked_model(unwrap(runner.model))
     datasets = leaves(runner.train_loop.dataloader.dataset)
     if runner.cfg.get('val_cfg'):
         datasets += leaves(runner.val_loop.dataloader.dataset)
@@ -116,7 +117,7 @@ def prepare_testing(runner: Runner, checkpoint: str) -> None:
         FileNotFoundError: If there is no such checkpoint.
         ValueError: If its weights do not fit the model of the config, or it was trained on images that are tested here.
     """
-    model = unwrap(runner.model)
+    model = checked_model(unwrap(runner.model))
     datasets = leaves(runner.test_loop.dataloader.dataset)
     check_classes(model, datasets)
     saved = read_checkpoint(checkpoint, 'train first, or give the path of a best.pth')
@@ -124,7 +125,7 @@ def prepare_testing(runner: Runner, checkpoint: str) -> None:
     load_whole_model(model, saved, checkpoint)
 
 
-def load_whole_model(model: nn.Module, saved: dict, source: str) -> None:
+def load_whole_model(model: CoarseToFine, saved: dict, source: str) -> None:
     """Load a checkpoint of a whole `CoarseToFine`; one that holds only what trained goes over the frozen weights.
 
     Raises:
@@ -145,7 +146,7 @@ def checkpoint_to_resume(cfg: Config) -> str | None:
     return cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)
 
 
-def check_classes(model: nn.Module, datasets: list) -> None:
+def check_classes(model: CoarseToFine, datasets: list) -> None:
     """Check that the network has a slot for each foreground class of the datasets.
 
     Raises:

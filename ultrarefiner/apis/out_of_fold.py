@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def predict_folds(config: str, options: dict, overwrite: bool = False, precision
     partial = target / 'predictions.partial'
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    entries = {}
+    entries: dict[str, dict] = {}
     for fold, (fold_cfg, path) in enumerate(zip(folds, checkpoints)):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         for name, probability in _predict_validation_images(fold_cfg, path, precision, f'fold {fold}'):
@@ -142,7 +143,9 @@ def check_coverage(predicted: set[str], splits: Splits) -> None:
 
 
 @torch.no_grad()
-def _predict_validation_images(cfg: Config, checkpoint: Path, precision: str | None, title: str):
+def _predict_validation_images(
+    cfg: Config, checkpoint: Path, precision: str | None, title: str
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (name, probability) for each validation image of a fold."""
     saved = read_checkpoint(checkpoint)
     model = build_model(cfg)

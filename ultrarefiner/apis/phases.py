@@ -150,7 +150,8 @@ class Pipeline:
             ValueError: If a step was run with other settings or another split, or one that is done rests on one that
                 has to be run again.
         """
-        waiting, plan = set(), []
+        waiting: set[Path] = set()
+        plan = []
         for step in self.steps():
             done = step.is_done()
             stale = waiting.intersection(step.needs)
@@ -237,7 +238,7 @@ class Pipeline:
         return Step(title, 'test.py', arguments, out / 'per_image.json', cfg, self._hashes([dataset]), needs)
 
 
-def _literal(value) -> str:
+def _literal(value: object) -> str:
     """A value as --cfg-options reads it."""
     if isinstance(value, (list, tuple)):
         return '[' + ','.join(_literal(item) for item in value) + ']'

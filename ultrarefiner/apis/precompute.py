@@ -6,11 +6,11 @@ import copy
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from mmengine.config import Config
@@ -18,13 +18,15 @@ from mmengine.dist import all_reduce, get_world_size, is_main_process
 from mmengine.runner import Runner, autocast
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ..engine.hooks.best_checkpoint_hook import leaves
 from ..engine.hooks.dataset_epoch_hook import parts_with_epoch, set_epoch
+from ..interfaces import BaseRefiner
 from ..utils.embedding_cache import EmbeddingCache, NotKept
 from ..utils.unwrap import unwrap
 from .launch import build_runner, prepare_training
+from .model import checked_model
 
 SUBSETS = ('train', 'val', 'test')
 DRAWS = 16  # Of one image, to see whether it is always the same: a flip of half the images is missed once in 32,768.
@@ -57,12 +59,12 @@ class Source:
     @property
     def share(self) -> int:
         """The number of images of this process, each view counted."""
-        return len(self.loader.sampler) * self.views
+        return len(cast(Sized, self.loader.sampler)) * self.views
 
     @property
     def count(self) -> int:
         """The number of images of all processes, each view counted."""
-        return len(self.loader.dataset) * self.views
+        return len(cast(Sized, self.loader.dataset)) * self.views
 
 
 class Precompute:
@@ -99,8 +101,10 @@ class Precompute:
             runner = build_runner(cfg, launcher)
             prepare_training(runner)
             runner.load_or_resume()
-        self.model = unwrap(runner.model)
-        self.cache: EmbeddingCache = self.model.embedding_cache
+        self.model = checked_model(unwrap(runner.model))
+        # The config names a cache, and the model takes one with a refiner only.
+        self.refiner = cast(BaseRefiner, self.model.refiner)
+        self.cache = cast(EmbeddingCache, self.model.embedding_cache)
         check_writable(self.cache.folder)
         self.sources = list(make_sources(runner, subsets))
         self._check_room()
@@ -156,7 +160,7 @@ class Precompute:
                 count = 0
                 for images in self._batches(source, progress, f'looking for {title(source)}'):
                     with source.context():
-                        count += sum(not self.cache.holds(self.model.refiner, image) for image in images)
+                        count += sum(not self.cache.holds(self.refiner, image) for image in images)
                 counts.append(count)
         return _sum_of_processes(*counts)
 
@@ -165,7 +169,7 @@ class Precompute:
         set_epoch(source.loader.dataset, 0)
         batch = source.loader.collate_fn([source.loader.dataset[0]])
         with source.context():
-            return self.cache.entry_size(self.model.refiner, self.model.data_preprocessor(batch)['inputs'][0])
+            return self.cache.entry_size(self.refiner, self.model.data_preprocessor(batch)['inputs'][0])
 
 
 def make_sources(runner: Runner, subsets: Sequence[str]) -> Iterator[Source]:
@@ -196,7 +200,7 @@ def make_sources(runner: Runner, subsets: Sequence[str]) -> Iterator[Source]:
         yield Source(subset, share_loader(cfg, dataset), views, _context(runner, subset, half))
 
 
-def check_fixed(dataset, subset: str) -> None:
+def check_fixed(dataset: Dataset, subset: str) -> None:
     """Check that an image is the same whenever it is asked for.
 
     Raises:
@@ -210,7 +214,7 @@ def check_fixed(dataset, subset: str) -> None:
         )
 
 
-def share_loader(cfg: dict, dataset) -> DataLoader:
+def share_loader(cfg: dict, dataset: Dataset) -> DataLoader:
     """The dataloader of a config for a copy of the dataset, in its order: this process's share, and nothing twice."""
     cfg = {key: value for key, value in cfg.items() if key not in ('batch_sampler', 'drop_last')}
     sampler = dict(type='DefaultSampler', shuffle=False, round_up=False)

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from .phases import Step
 
@@ -127,10 +127,10 @@ class StepRunner:
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _run_process(self, step: Step, slot: int, progress: Progress, task: int) -> None:
+    def _run_process(self, step: Step, slot: int, progress: Progress, task: TaskID) -> None:
         self.log_dir.mkdir(parents=True, exist_ok=True)
         log = self.log_dir / (re.sub(r'[^\w.-]+', '_', step.title) + '.log')
-        last_lines = deque(maxlen=LINES_OF_A_FAILURE)
+        last_lines: deque[str] = deque(maxlen=LINES_OF_A_FAILURE)
         process = subprocess.Popen(
             step.command(self.tools, self.processes),
             stdout=subprocess.PIPE,
@@ -140,7 +140,7 @@ class StepRunner:
             env=self._environment(slot),
         )
         with log.open('a') as file:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 file.write(line)
                 last_lines.append(line)
                 self._show(step, line, progress, task)
@@ -156,7 +156,7 @@ class StepRunner:
         said = [line.strip() for line in last_lines if line.strip()]
         return f'killed by signal {-code}' if code < 0 else said[-1] if said else f'exit code {code}'
 
-    def _show(self, step: Step, line: str, progress: Progress, task: int) -> None:
+    def _show(self, step: Step, line: str, progress: Progress, task: TaskID) -> None:
         training, validation = TRAINING.search(line), VALIDATION.search(line)
         if training:
             epoch, iteration, iterations, loss = training.groups()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ..utils.command_line import USER_MISTAKE, tool_parser
 from .conversion import SplitOptions, convert
 from .converters.base import BaseConverter
 from .errors import DatasetError
@@ -19,7 +20,7 @@ from .report import print_report
 def make_parser(description: str) -> argparse.ArgumentParser:
     """The options of every converter."""
     defaults = SplitOptions()
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = tool_parser(description)
     parser.add_argument('source', type=Path, metavar='SRC', help='folder or .zip file as downloaded')
     parser.add_argument('destination', type=Path, metavar='DST', help='folder to write')
     parser.add_argument(
@@ -51,7 +52,7 @@ def run(
         argv (Sequence[str], optional): The command line. Defaults to the program's.
 
     Returns:
-        int: Exit code; 1 if the user's files need mending, with one message on standard error.
+        int: Exit code; 2 if the user's files need mending, with one message on standard error.
     """
     options = parser.parse_args(argv)
     try:
@@ -69,7 +70,7 @@ def run(
         )
     except DatasetError as error:
         print(f'error: {error}', file=sys.stderr)
-        return 1
+        return USER_MISTAKE
     console = Console()
     print_report(report, console)
     console.print(f'written to {options.destination}', markup=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import PIL
+
+from ..utils.whole_file import whole_file
 
 
 def cached_pixels(
@@ -44,16 +45,7 @@ def cached_pixels(
     with suppress(FileNotFoundError, EOFError, ValueError):
         return np.load(file)
     pixels = decode()
-    _write(file, pixels)
-    return pixels
-
-
-def _write(file: Path, pixels: np.ndarray) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f'.{os.getpid()}.partial')
-    try:
-        with partial.open('wb') as stream:
-            np.save(stream, pixels)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(file) as partial:
+        np.save(partial, pixels)
+    return pixels

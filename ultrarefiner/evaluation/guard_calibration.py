@@ -7,7 +7,7 @@ in any choice; the gain on the images that a guard was fitted to is never report
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +67,7 @@ def calibrate(
     groups: Sequence[Hashable],
     level: float = 0.95,
     seed: int = 0,
+    track: Callable[[Sequence], Iterable] = iter,
 ) -> Calibration:
     """Fit a guard, and drop it unless its cross-validated gain is above 0 with confidence.
 
@@ -78,6 +79,7 @@ def calibrate(
             on both sides of a cross-validation.
         level (float): Confidence level, in (0, 1). Defaults to 0.95.
         seed (int): The same data and seed give the same guard. Defaults to 0.
+        track (Callable): Wraps the list of repeats, to show progress.
 
     Raises:
         ValueError: If there are fewer than 20 groups.
@@ -90,7 +92,7 @@ def calibrate(
         )
     benefit = coarse - refined
     rng = np.random.default_rng(seed)
-    gains = np.mean([_unseen_gains(measures, benefit, index, rng) for _ in range(REPEATS)], axis=0)
+    gains = np.mean([_unseen_gains(measures, benefit, index, rng) for _ in track(range(REPEATS))], axis=0)
     interval = bootstrap_interval(gains, index, level, seed=seed)
     rules = _fit_chosen(measures, benefit, index, rng) if interval[0] > 0 else GuardRules({})
     return Calibration(rules, float(gains.mean()), interval, level)

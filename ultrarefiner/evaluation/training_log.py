@@ -117,7 +117,7 @@ def _read_part(path: Path) -> pd.DataFrame:
 
 
 def _entries(path: Path) -> Sequence[dict]:
-    lines = path.read_text().splitlines()
+    lines = path.read_text().strip().splitlines()
     entries = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -42,7 +42,7 @@ class InputProfile:
     std: tuple[float, ...] = (1.0,)
     interpolation: str = 'bilinear'
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ('size', 'mean', 'std'):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         channels = 1 if self.grey else 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -39,7 +40,7 @@ class Prompts:
     masks: Tensor | None = None
     valid: Tensor | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.points is None) != (self.point_labels is None):
             raise ValueError('Prompts: points and point_labels come together; got only one of them')
         expected = dict(
@@ -59,10 +60,10 @@ class Prompts:
             leading[name] = tuple(value.shape[:2])
         if len(set(leading.values())) > 1:
             raise ValueError(f'Prompts: (N, K) differ between the kinds: {leading}')
-        if self.points is not None and self.points.shape[:3] != self.point_labels.shape:
+        points, labels = self.points, self.point_labels
+        if points is not None and labels is not None and points.shape[:3] != labels.shape:
             raise ValueError(
-                f'Prompts: points {tuple(self.points.shape)} and point_labels '
-                f'{tuple(self.point_labels.shape)} disagree on (N, K, P)'
+                f'Prompts: points {tuple(points.shape)} and point_labels {tuple(labels.shape)} disagree on (N, K, P)'
             )
 
     @property
@@ -121,7 +122,8 @@ class Prompts:
             corners = self.boxes.unflatten(-1, (2, 2))
             cropped['boxes'] = ((corners - low[:, :, None]) / extent[:, :, None]).flatten(2)
         if self.masks is not None:
-            cropped['masks'] = crop_maps(self.masks, windows, mask_size or self.masks.shape[-2:])
+            height, width = mask_size or self.masks.shape[-2:]
+            cropped['masks'] = crop_maps(self.masks, windows, (height, width))
         return replace(self, **cropped)
 
     def keep(self, kinds: frozenset[str]) -> Prompts:
@@ -131,7 +133,7 @@ class Prompts:
             dropped['point_labels'] = None
         return replace(self, **dropped)
 
-    def _map(self, function) -> Prompts:
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Prompts:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return Prompts(**{name: None if value is None else function(value) for name, value in values.items()})
 

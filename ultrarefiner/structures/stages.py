@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class SegOutput(NamedTuple):
 
     def select(self, index: slice) -> SegOutput:
         """Select images (the first dimension) by a slice."""
-        return SegOutput(*(None if value is None else value[index] for value in self))
+        return SegOutput(self.logits[index], *(None if value is None else value[index] for value in self[1:]))
 
 
 class Stages(NamedTuple):
@@ -83,17 +84,17 @@ class StageTarget:
         self._cache: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self._distances: dict[tuple[int, int], Tensor] = {}
 
-    def at(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def at(self, size: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Resample to a size with nearest neighbour.
 
         Args:
-            size (tuple[int, int]): (H, W) in pixels, covering the whole image.
+            size (Sequence[int]): (H, W) in pixels, covering the whole image.
 
         Returns:
             tuple[Tensor, Tensor]: The mask (N, K, H, W) float in {0, 1}, and the weight (N, 1, H, W) float in {0, 1},
             0 where a pixel does not count; it is a view of a single 1 where all do (see `all_count`).
         """
-        size = tuple(size)
+        size = size[0], size[1]  # A list or a torch.Size would not do as a key.
         if size not in self._cache:
             resized = torch.cat([_nearest(label[None, None], size) for label in self.labels])
             classes = torch.arange(1, self.num_slots + 1, device=resized.device, dtype=resized.dtype).view(1, -1, 1, 1)
@@ -102,7 +103,7 @@ class StageTarget:
             self._cache[size] = (resized == classes).float(), weight
         return self._cache[size]
 
-    def signed_distance(self, size: tuple[int, int]) -> Tensor:
+    def signed_distance(self, size: Sequence[int]) -> Tensor:
         """How far each pixel is from the border of each class, negative inside; computed on the CPU, once a size.
 
         The border runs between the pixels: the first ones on either side are half a pixel away. A class that is absent
@@ -110,12 +111,12 @@ class StageTarget:
         are outside of every class.
 
         Args:
-            size (tuple[int, int]): (H, W) in pixels, covering the whole image.
+            size (Sequence[int]): (H, W) in pixels, covering the whole image.
 
         Returns:
             Tensor: (N, K, H, W) float in [-1, 1], in diagonals of the image.
         """
-        size = tuple(size)
+        size = size[0], size[1]  # A list or a torch.Size would not do as a key.
         if size not in self._distances:
             mask, _ = self.at(size)
             inside = mask.flatten(0, 1).cpu().numpy() > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -81,12 +82,12 @@ def stage_state_dict(checkpoint: dict, stage: str, source: str = 'the checkpoint
     return {name.removeprefix(f'{stage}.'): value for name, value in state.items() if name.startswith(f'{stage}.')}
 
 
-def check_input_profiles(checkpoint: dict, configured: dict[str, dict | None], source: str) -> None:
+def check_input_profiles(checkpoint: dict, configured: Mapping[str, dict | None], source: str) -> None:
     """Compare the preprocessing stored with the weights to the configured one.
 
     Args:
         checkpoint (dict): As read.
-        configured (dict[str, dict | None]): By stage, as `CoarseToFine.input_profiles` gives them.
+        configured (Mapping[str, dict | None]): By stage, as `CoarseToFine.input_profiles` gives them.
         source (str): Where the checkpoint comes from, for messages.
 
     Raises:

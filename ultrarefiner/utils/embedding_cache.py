@@ -6,7 +6,6 @@ import hashlib
 import json
 import mmap
 import os
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from ..structures import ImageEmbedding
 from .embedding_file import Part, pack_tensors, read_parts, tensors_in
 from .freeze import is_trainable
+from .whole_file import whole_file
 
 FORMAT = 1
 SUFFIX = '.embedding'
@@ -220,7 +220,8 @@ class EmbeddingCache:
             return entry
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, data)
+            with whole_file(path) as file:
+                file.write_bytes(data)
         except OSError as error:
             self._warn_once('write', f'cannot write to {self.folder} ({error}); embeddings are not kept')
             return entry
@@ -313,18 +314,6 @@ def encoder_hash(encoder: nn.Module) -> str:
         digest.update(repr((name, tuple(tensor.shape), str(tensor.dtype))).encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that no other process ever sees a part of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def file_size(path: Path) -> int:

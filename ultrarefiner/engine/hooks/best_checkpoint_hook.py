@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from ...registry import HOOKS
 from ...utils.checkpoint import read_checkpoint
 from ...utils.precision import precision_of
 from ...utils.unwrap import unwrap
+from ...utils.whole_file import whole_file
 
 FILE_NAME = 'best.pth'
 
@@ -76,9 +76,8 @@ class BestCheckpointHook(Hook):
         if not best.is_file() or (target.is_file() and target.stat().st_mtime_ns > best.stat().st_mtime_ns):
             return
         checkpoint = read_checkpoint(best)
-        temporary = target.with_suffix('.tmp')
-        torch.save({key: checkpoint[key] for key in ('meta', 'state_dict')}, temporary)
-        os.replace(temporary, target)
+        with whole_file(target) as partial:
+            torch.save({key: checkpoint[key] for key in ('meta', 'state_dict')}, partial)
         runner.logger.info(f'best weights so far: {target}')
 
 

@@ -17,9 +17,8 @@ def soft_quantile(profile: Tensor, level: float) -> Tensor:
     length = profile.shape[-1]
     share = profile / profile.sum(dim=-1, keepdim=True)
     cumulated = share.cumsum(dim=-1)
-    wanted = share.new_full((*share.shape[:-1], 1), level)
-    # The first pixel up to whose end the cumulated weight reaches the level.
-    index = torch.searchsorted(cumulated.detach().contiguous(), wanted).clamp(max=length - 1)
+    # The first pixel up to whose end the cumulated weight reaches the level; ONNX knows no searchsorted.
+    index = (cumulated.detach() < level).sum(dim=-1, keepdim=True).clamp(max=length - 1)
     own = share.gather(-1, index)
     before = cumulated.gather(-1, index) - own
     # A crossing in a nearly empty pixel would have an unbounded gradient; the value stays within the pixel.

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ...utils.timed import timed
 from .fused_attention import biased_attention, folded_attention
+from .plain_attention import plain_attention
 from .tiled_attention import tiled_attention
 
-ATTENTIONS = dict(tiled=tiled_attention, folded=folded_attention, biased=biased_attention)
+ATTENTIONS = dict(tiled=tiled_attention, folded=folded_attention, biased=biased_attention, plain=plain_attention)
 REPEATS = 5
 _fastest: dict[tuple, str] = {}
 

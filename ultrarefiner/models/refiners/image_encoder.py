@@ -70,7 +70,8 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to the same."""
         x = x + self.attn(self.norm1(x))
-        if torch.is_grad_enabled() or x.device.type != 'cpu':
+        # An exported graph takes any number of images, and what is split here would fix it.
+        if torch.is_grad_enabled() or x.device.type != 'cpu' or torch.compiler.is_compiling():
             return x + self.mlp(self.norm2(x))
         tokens = x.flatten(0, 2)
         per_token = self.mlp.lin1.out_features * x.element_size()

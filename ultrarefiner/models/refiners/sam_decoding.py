@@ -25,7 +25,7 @@ def predict_candidates(
 ) -> tuple[Tensor, Tensor]:
     """The candidate masks of each slot, as `MaskDecoder.forward` makes them.
 
-    A GPU takes all slots at once, a CPU as many as its cache holds, which is faster there.
+    A GPU and an exported graph take all slots at once, a CPU as many as its cache holds, which is faster there.
 
     Args:
         decoder (MaskDecoder): SAM's.
@@ -39,10 +39,10 @@ def predict_candidates(
     Returns:
         tuple[Tensor, Tensor]: Low-res logits (B, M, 4g, 4g) over the padded input, and predicted IoU (B, M).
     """
-    chunk = features.shape[0]
-    if features.device.type == 'cpu':
-        upscaled_bytes = 2 * features[0].numel() * features.element_size()
-        chunk = max(1, CPU_CHUNK_BYTES // upscaled_bytes)
+    if features.device.type != 'cpu' or torch.compiler.is_compiling():
+        return _predict(decoder, features, position, sparse, dense, single_mask)
+    upscaled_bytes = 2 * features[0].numel() * features.element_size()
+    chunk = max(1, CPU_CHUNK_BYTES // upscaled_bytes)
     parts = zip(features.split(chunk), sparse.split(chunk), dense.split(chunk))
     low_res, quality = zip(*(_predict(decoder, part[0], position, *part[1:], single_mask) for part in parts))
     return torch.cat(low_res), torch.cat(quality)

@@ -104,20 +104,32 @@ class SAMRefiner(BaseRefiner):
             SegOutput: ``logits`` (N, K, H, W), ``quality`` (N, K), ``candidates`` (N, K, M, 4g, 4g) over the whole
             image, ``candidate_quality`` (N, K, M); M is 3, or 1 where the selection wants the single mask.
         """
-        content, slots = embedding.content, coarse.logits.shape[1]
-        sparse, dense = embed_prompts(self.prompt_encoder, prompts, content, slots)
+        content = embedding.content
+        return select_candidate(
+            self.selection,
+            *self.predict_low_res(embedding, prompts, coarse.logits.shape[1]),
+            crop=lambda masks: crop_masks(masks, content, self.prompt_encoder),
+            enlarge=lambda masks: to_image_size(masks, content, self.prompt_encoder.input_image_size, size),
+        )
+
+    def predict_low_res(self, embedding: ImageEmbedding, prompts: Prompts, slots: int) -> tuple[Tensor, Tensor]:
+        """The candidates of each slot as the mask decoder makes them.
+
+        Args:
+            embedding (ImageEmbedding): Of the N images.
+            prompts (Prompts): Normalised coordinates, of N images and K slots.
+            slots (int): K.
+
+        Returns:
+            tuple[Tensor, Tensor]: Low-res logits (N, K, M, 4g, 4g) over the padded input, and predicted IoU (N, K, M).
+        """
+        sparse, dense = embed_prompts(self.prompt_encoder, prompts, embedding.content, slots)
         features = embedding.features.repeat_interleave(slots, dim=0)
         position = embed_positions(self.prompt_encoder)
         sparse = sparse + nothing_from_absent(self.prompt_encoder, prompts)
         single_mask = self.selection.reads_single_mask
         low_res, quality = predict_candidates(self.mask_decoder, features, position, sparse, dense, single_mask)
-        return select_candidate(
-            self.selection,
-            low_res.unflatten(0, (-1, slots)),
-            quality.unflatten(0, (-1, slots)),
-            crop=lambda masks: crop_masks(masks, content, self.prompt_encoder),
-            enlarge=lambda masks: to_image_size(masks, content, self.prompt_encoder.input_image_size, size),
-        )
+        return low_res.unflatten(0, (-1, slots)), quality.unflatten(0, (-1, slots))
 
     def freeze_unused(self, kinds: frozenset, quality_used: bool) -> None:
         """Freeze what can get no gradient, so that distributed training never waits for it.
