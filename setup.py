@@ -1,4 +1,4 @@
-"""Packaging. `pip install .` gives the package with the configs and tools inside; an editable one reads the checkout."""
+"""Packaging: `pip install .` puts configs and tools into the package, an editable install reads the checkout."""
 
 import re
 import shutil
@@ -43,6 +43,7 @@ setup(
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     packages=find_packages(include=['ultrarefiner', 'ultrarefiner.*']),
+    package_data={'ultrarefiner': ['**/*.css', '**/*.html', '**/*.js']},
     cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.10',
     install_requires=requirements('runtime'),

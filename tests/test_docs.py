@@ -10,7 +10,13 @@ from mmengine.registry import init_default_scope
 from ultrarefiner.registry import DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS, TRANSFORMS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), *sorted((ROOT / 'projects').rglob('*.md'))]
+PAGES = [
+    *sorted(ROOT.glob('*.md')),
+    *sorted((ROOT / '.github').glob('*.md')),
+    *sorted((ROOT / 'docs').glob('*.md')),
+    *sorted((ROOT / 'configs').rglob('*.md')),
+    *sorted((ROOT / 'projects').rglob('*.md')),
+]
 
 
 def load_tool():

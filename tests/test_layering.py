@@ -39,6 +39,7 @@ ALLOWED = {
         'structures',
         'utils',
         'models.segmentors',
+        'models.refiners',
         'engine',
         'evaluation',
         'data_preparation',

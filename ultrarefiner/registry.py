@@ -30,7 +30,7 @@ from .interfaces import (
 MODULE2PACKAGE.setdefault('ultrarefiner', 'ultrarefiner')
 
 # A registry imports its own locations before a look-up but not its parent's, hence mmseg's here too.
-MODELS = Registry('model', parent=mmseg.MODELS, scope='ultrarefiner', locations=['mmseg.models', 'ultrarefiner.models'])
+MODELS = Registry('model', parent=mmseg.MODELS, scope='ultrarefiner', locations=['ultrarefiner.models', 'mmseg.models'])
 DATASETS = Registry(
     'dataset', parent=mmseg.DATASETS, scope='ultrarefiner', locations=['ultrarefiner.datasets', 'mmseg.datasets']
 )

@@ -12,6 +12,7 @@ from mmengine.config import DictAction
 
 from ..utils.command_line import (
     USER_ERRORS,
+    check_outputs,
     did_you_mean,
     input_file,
     input_folder,
@@ -26,6 +27,7 @@ __all__ = [
     'add_cache_argument',
     'add_config_arguments',
     'add_run_arguments',
+    'check_outputs',
     'did_you_mean',
     'input_file',
     'input_folder',

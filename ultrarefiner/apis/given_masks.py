@@ -80,9 +80,7 @@ class GivenMasks:
         """
         (name,) = self._files(source)
         path = str(self.folder / name)
-        results = dict(
-            img=np.empty((*size, 0)), coarse_path=path, coarse_label_map=self.label_map, seg_fields=[]
-        )
+        results = dict(img=np.empty((*size, 0)), coarse_path=path, coarse_label_map=self.label_map, seg_fields=[])
         probability = torch.from_numpy(self._load.transform(results)['coarse_probability'])
         slots = probability[None] if probability.ndim == 2 else probability.permute(2, 0, 1)
         if len(slots) != self.num_slots:

@@ -53,7 +53,7 @@ class ImageSource:
         elif isinstance(self.content, Tensor):
             pixels = _rgb_last(self.content)
         elif isinstance(self.content, Image.Image):
-            pixels = np.asarray(as_grey_or_rgb(ImageOps.exif_transpose(self.content), self.name))
+            pixels = np.array(as_grey_or_rgb(ImageOps.exif_transpose(self.content), self.name))
             pixels = pixels[..., ::-1] if pixels.ndim == 3 else pixels
         else:
             pixels = self.content[..., ::-1] if self.content.ndim == 3 else self.content
@@ -66,8 +66,8 @@ def find_sources(images: Any, recursive: bool = False) -> list[ImageSource]:
 
     Args:
         images: A file, a folder, a pattern such as ``'scans/*.png'`` (``**`` for any depth), an array (H, W) or
-            (H, W, 3) uint8 RGB, a Pillow image, a tensor (H, W), (1, H, W) or (3, H, W) uint8 RGB; an `ImageSource`; or
-            a list of these.
+            (H, W, 3) uint8 RGB, a Pillow image, a tensor (H, W), (1, H, W) or (3, H, W) uint8 RGB; an
+            `ImageSource`, which is not looked at again; or a list of these.
         recursive (bool): Whether the sub-folders of folders count too. Defaults to False.
 
     Returns:
@@ -81,10 +81,13 @@ def find_sources(images: Any, recursive: bool = False) -> list[ImageSource]:
     """
     faults = Faults(WHERE)
     items = list(images) if isinstance(images, (list, tuple)) else [images]
-    sources = [source for place, item in enumerate(items) for source in _expand(item, place, recursive, faults)]
-    for source in sources:
-        if isinstance(source.content, Path):
-            _check_file(source.content, faults)
+    sources = []
+    for place, item in enumerate(items):
+        found = [item] if isinstance(item, ImageSource) else list(_expand(item, place, recursive, faults))
+        sources += found
+        for source in found:
+            if source is not item and isinstance(source.content, Path):
+                _check_file(source.content, faults)
     _check_names(sources, faults)
     faults.raise_if_any()
     if not sources:
@@ -93,9 +96,7 @@ def find_sources(images: Any, recursive: bool = False) -> list[ImageSource]:
 
 
 def _expand(item: Any, place: int, recursive: bool, faults: Faults) -> Iterator[ImageSource]:
-    if isinstance(item, ImageSource):
-        yield item
-    elif isinstance(item, (str, Path)):
+    if isinstance(item, (str, Path)):
         yield from _files(item, recursive, faults)
     elif isinstance(item, (np.ndarray, Tensor, Image.Image)):
         name = f'image_{place}'

@@ -14,9 +14,10 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from .. import __version__
 from ..models.segmentors import CoarseToFine, PrecomputedCoarse
 from ..models.segmentors.coarse_to_fine import to_labels
-from ..utils.embedding_cache import EmbeddingCache
+from ..utils.embedding_cache import EmbeddingCache, encoder_hash
 from .augmentation import Augmentation, View
 from .given_masks import GivenMasks
 from .image_sources import ImageSource, find_sources
@@ -26,6 +27,7 @@ from .prediction import Prediction, binary_entropy
 from .prediction_writer import PredictionWriter
 
 Model = str | Path | Config | CoarseToFine
+PROVENANCE = ('dataset', 'split_sha256', 'fold', 'phase', 'epoch')
 Fault = Callable[[ImageSource, Exception], None]
 
 
@@ -132,7 +134,7 @@ class UltraRefinerInferencer:
         if out_dir is None:
             return list(predictions)
         held = []
-        with PredictionWriter(out_dir, self.classes, self.palette, save, overwrite) as writer:
+        with self.writer(out_dir, save, overwrite) as writer:
             for prediction in predictions:
                 writer.write(prediction)
                 held.append(prediction)
@@ -160,6 +162,29 @@ class UltraRefinerInferencer:
         if self.given_masks is not None:
             self.given_masks.check(sources)
         return self._stream(sources, on_fault)
+
+    def writer(
+        self, out_dir: str | Path, save: Sequence[str] = (), overwrite: bool = False, resume: bool = False
+    ) -> PredictionWriter:
+        """Writes what `stream` gives; arguments as for `PredictionWriter`."""
+        return PredictionWriter(out_dir, self.classes, self.palette, save, self.settings(), overwrite, resume)
+
+    def settings(self) -> dict:
+        """What the results depend on, but for the images: models, views, precision, where coarse masks come from."""
+        return dict(
+            version=__version__,
+            classes=list(self.classes),
+            members=[
+                dict(
+                    weights_sha256=encoder_hash(member),
+                    **{key: member.provenance.get(key) for key in PROVENANCE if key in member.provenance},
+                )
+                for member in self.members
+            ],
+            views=[dict(flips=list(view.flips), scale=view.scale) for view in self.views],
+            precision='float32' if self.precision is None else str(self.precision).removeprefix('torch.'),
+            coarse_masks=None if self.given_masks is None else str(self.given_masks.folder),
+        )
 
     def _stream(self, sources: list[ImageSource], on_fault: Fault | None) -> Iterator[Prediction]:
         readable = self._read(sources, on_fault)

@@ -86,7 +86,7 @@ def table_rows(prediction: Prediction, classes: Sequence[str]) -> list[dict]:
     """A row of ``predictions.csv`` for each foreground class, with the keys `COLUMNS`.
 
     ``area`` is in pixels, ``area_share`` of the image's; ``components`` counts pieces; ``uncertainty/image`` and
-    ``uncertainty/mask`` are means over the image and over the mask; ``change/IoU`` is the IoU of the coarse and the final
+    ``uncertainty/mask`` are means over the image and over the mask; ``change/IoU`` is the IoU of the coarse and the
     mask, 1 where nothing changed. What does not apply is left empty.
 
     Args:
@@ -116,14 +116,13 @@ def table_rows(prediction: Prediction, classes: Sequence[str]) -> list[dict]:
     return rows
 
 
-def coco_annotations(prediction: Prediction, image_id: int) -> list[dict]:
-    """The annotations of one image in a COCO file, one for each class that was found, without their ``id``.
+def coco_annotations(prediction: Prediction) -> list[dict]:
+    """The annotations of one image in a COCO file, one for each class that was found, without their numbers.
 
     The mask is exact: run lengths, not compressed. ``score`` is the predicted IoU, where there is one.
 
     Args:
         prediction (Prediction): Of the image.
-        image_id (int): Its number in the file.
     """
     annotations = []
     for slot in range(len(prediction.probabilities)):
@@ -132,7 +131,6 @@ def coco_annotations(prediction: Prediction, image_id: int) -> list[dict]:
         if not area:
             continue
         entry = dict(
-            image_id=image_id,
             category_id=slot + 1,
             segmentation=dict(size=list(mask.shape), counts=run_lengths(mask)),
             area=area,

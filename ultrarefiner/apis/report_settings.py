@@ -15,11 +15,10 @@ Facts = list[tuple[str, str]]
 
 
 def run_facts(run: WorkDir) -> Facts:
-    """What the run is; what is not known is left out."""
+    """What the run is, beside its config's name; what is not known is left out."""
     cfg, summary = run.cfg or {}, run.results.summary if run.results else {}
     splits = run.record.get('splits') or {}
     facts = [
-        ('Config', run.config_name),
         ('Dataset', _listed(cfg.get('dataset') or summary.get('dataset') or '')),
         ('Split', ', '.join(f'{name} {digest[:12]}' for name, digest in splits.items())),
         ('Fold', _text(cfg.get('fold', summary.get('fold')))),
@@ -76,7 +75,9 @@ def _checkpoint(run: WorkDir) -> str:
     best = None if run.log is None else best_row(run.log)
     if parts == ['best.pth'] and best is not None:
         key = default_metric(run.log)
-        when = f'epoch {best["epoch"]:.0f}' if 'epoch' in best and best['epoch'] > 0 else f'iteration {best["iter"]:.0f}'
+        when = (
+            f'epoch {best["epoch"]:.0f}' if 'epoch' in best and best['epoch'] > 0 else f'iteration {best["iter"]:.0f}'
+        )
         parts.append(f'{when}, {key} {best[key]:.4f} on validation')
     return ': '.join(parts)
 
@@ -118,7 +119,9 @@ def _refiner(node: dict) -> str:
     if not node:
         return ''
     arch = f' {node["arch"]}' if isinstance(node.get('arch'), str) else ''
-    extras = [str(node[part]['type']) for part in ('adapter', 'gate', 'selection') if (node.get(part) or {}).get('type')]
+    extras = [
+        str(node[part]['type']) for part in ('adapter', 'gate', 'selection') if (node.get(part) or {}).get('type')
+    ]
     encoder = [f'encoder {node["encoder"]}'] if isinstance(node.get('encoder'), str) else []
     inner = [f'of {_refiner(node["refiner"])}'] if node.get('refiner') else []
     return ', '.join([f'{node.get("type")}{arch}', *encoder, *extras, *inner])

@@ -157,7 +157,7 @@ def _config_file(path: Path) -> Path | None:
 
 
 def _config_name(path: Path, config: Path | None) -> str:
-    """mmengine leaves the config under its own name in the work directory, and as config.py everywhere else."""
+    """The name that the config has in the work directory; everywhere else it is config.py."""
     names = sorted(file.stem for file in path.glob('*.py'))
     return names[0] if names else '' if config is None else config.stem
 

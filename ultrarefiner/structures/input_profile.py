@@ -63,11 +63,11 @@ class InputProfile:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     def content_size(self, height: int, width: int) -> tuple[int, int]:
-        """The part of the input that an image covers, (height, width) in pixels (segment-anything's rounding)."""
+        """The part of the input that an image covers, (height, width) in pixels, with segment-anything's rounding."""
         if not self.keep_ratio:
             return self.size
         scale = min(self.size[0] / height, self.size[1] / width)
-        return int(height * scale + 0.5), int(width * scale + 0.5)
+        return max(int(height * scale + 0.5), 1), max(int(width * scale + 0.5), 1)
 
     def prepare(self, images: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Prepare a batch of images of any sizes.

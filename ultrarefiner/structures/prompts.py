@@ -58,7 +58,8 @@ class Prompts:
             if value.ndim != ndim or (last is not None and value.shape[-1] != last):
                 raise ValueError(f'Prompts.{name} has shape {tuple(value.shape)}, expected {shape}')
             leading[name] = tuple(value.shape[:2])
-        if len(set(leading.values())) > 1:
+        # No set: in a graph that is exported a size may be a symbol, which cannot be hashed.
+        if any(shape != next(iter(leading.values())) for shape in leading.values()):
             raise ValueError(f'Prompts: (N, K) differ between the kinds: {leading}')
         points, labels = self.points, self.point_labels
         if points is not None and labels is not None and points.shape[:3] != labels.shape:

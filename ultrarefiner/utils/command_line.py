@@ -12,7 +12,6 @@ import difflib
 import itertools
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -98,6 +97,22 @@ def _existing(text: str, is_right: Callable[[Path], bool], kind: str, remedy: st
     raise argparse.ArgumentTypeError(f'{path} does not exist{did_you_mean(str(path), beside) or remedy}')
 
 
+def check_outputs(*paths: Path | None, overwrite: bool) -> None:
+    """Refuse to replace files, and make the folders of new ones.
+
+    Args:
+        paths (Path | None): Files that will be written; None where one is not wanted.
+        overwrite (bool): Whether earlier files are replaced.
+
+    Raises:
+        FileExistsError: If a file is there already and is to stay.
+    """
+    for path in filter(None, paths):
+        if path.exists() and not overwrite:
+            raise FileExistsError(f'{path} exists already; --overwrite replaces it, or choose another file')
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
 @contextlib.contextmanager
 def one_message():
     """Answer a mistake in what the user gave with one message and exit code 2, without a traceback.
@@ -125,8 +140,6 @@ def run_tool(main: Callable[[], int | None], if_interrupted: str = '') -> NoRetu
         main (Callable[[], int | None]): The tool's; None is exit code 0.
         if_interrupted (str): What the user can do after Ctrl-C, such as 'the same command goes on from here'.
     """
-    # mmcv without compiled operators, which is the one that the toolkit wants, says at each import what it has not.
-    warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
     try:
         try:
             sys.exit(main())

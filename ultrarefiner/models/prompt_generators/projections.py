@@ -26,6 +26,22 @@ def soft_quantile(profile: Tensor, level: float) -> Tensor:
     return ((index + fraction) / length)[..., 0]
 
 
+def running_max(profile: Tensor) -> Tensor:
+    """The largest value so far along a row.
+
+    Args:
+        profile (Tensor): (N, K, L).
+
+    Returns:
+        Tensor: (N, K, L).
+    """
+    if not torch.compiler.is_compiling():
+        return profile.cummax(dim=-1).values
+    # ONNX knows no cummax.
+    so_far = torch.ones(profile.shape[-1], profile.shape[-1], dtype=torch.bool, device=profile.device).tril()
+    return profile[..., None, :].masked_fill(~so_far, -torch.inf).amax(dim=-1)
+
+
 def coverage(low: Tensor, high: Tensor, length: int) -> Tensor:
     """The share of each pixel of a row that lies between two edges.
 

@@ -6,6 +6,7 @@ from torch import Tensor
 from ...interfaces import BasePromptGenerator
 from ...registry import PROMPT_GENERATORS
 from ...structures import Prompts, SegOutput
+from .projections import running_max
 from .validity import boxes_or_full, check_floor, check_threshold, soft_mask, weights_or_uniform
 
 
@@ -52,5 +53,5 @@ class SoftExtremesBox(BasePromptGenerator):
 
 def _lower(profile: Tensor) -> Tensor:
     """The lower edge (N, K), normalised, of a profile (N, K, L)."""
-    reached = profile.cummax(dim=-1).values
+    reached = running_max(profile)
     return 1 - (reached / reached[..., -1:]).mean(dim=-1)

@@ -180,14 +180,7 @@ class CoarseToFine(BaseSegmentor):
     def run_coarse(self, images: list[Tensor], data_samples: list | None = None) -> SegOutput:
         """The coarse stage alone: logits (N, K, h, w) at the coarse network's input size."""
         batch, _ = self.coarse_input.prepare(images)
-        logits = self.coarse(batch, data_samples, mode='tensor')
-        # Under autocast in half precision; differences of logits, prompts and losses want more.
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        # Resized before they are converted, as mmseg does in its own prediction.
-        logits = resize_logits(logits, batch.shape[-2:])
-        if not getattr(self.coarse, 'one_vs_rest', False):
-            logits = one_vs_rest(logits)
-        return SegOutput(logits)
+        return SegOutput(coarse_logits(self.coarse, batch, data_samples))
 
     def loss(self, inputs: list[Tensor], data_samples: list) -> dict[str, Tensor]:
         """The losses of the phase, one entry each: ``loss_{stage}_{class}``, and ``loss_{class}`` of a regularizer."""
@@ -319,6 +312,25 @@ class CoarseToFine(BaseSegmentor):
                 'refined logits in training'
             )
         self.refine_size = tuple(self.refine_size)
+
+
+def coarse_logits(coarse: torch.nn.Module, batch: Tensor, data_samples: list | None = None) -> Tensor:
+    """What a coarse network says of a prepared batch.
+
+    Args:
+        coarse (nn.Module): An mmseg segmentor, or a `PrecomputedCoarse`.
+        batch (Tensor): (N, C, h, w), prepared as it wants it.
+        data_samples (list[SegDataSample], optional): For a coarse result that was loaded with the images.
+
+    Returns:
+        Tensor: (N, K, h, w) one-vs-rest logits, at least in float32.
+    """
+    logits = coarse(batch, data_samples, mode='tensor')
+    # Under autocast in half precision; differences of logits, prompts and losses want more.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    # Resized before they are converted, as mmseg does in its own prediction.
+    logits = resize_logits(logits, batch.shape[-2:])
+    return logits if getattr(coarse, 'one_vs_rest', False) else one_vs_rest(logits)
 
 
 def keep_coarse_where_invalid(refined: SegOutput, coarse: SegOutput, valid: Tensor | None) -> SegOutput:

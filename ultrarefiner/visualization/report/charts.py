@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 # About as wide as a telephone, so that text is of readable size there; a wider card enlarges it.
 WIDTH, HEIGHT, SQUARE = 400, 250, 400
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 40
+DOTS = 12  # of more points the line says enough
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def line_chart(series: Sequence[Series], x_label: str, label: str, zero_line: bo
         finite = [point for point in line.points if math.isfinite(point[1])]
         corners = ' '.join(f'{frame.x(x):.1f},{frame.y(y):.1f}' for x, y in finite)
         SubElement(svg, 'polyline', {'class': f'line {line.look}', 'points': corners})
-        if len(finite) <= 40:
+        if len(finite) <= DOTS:
             for x, y in finite:
                 dot = frame.dot(svg, f'dot {line.look}', x, y, 3.2)
                 SubElement(dot, 'title').text = f'{line.name}, {x_label} {x:g}: {y:.4g}'

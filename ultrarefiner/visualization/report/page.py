@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 # Of these nothing is ever loaded: the page holds its images, and runs no script but its own, even if one got in.
 POLICY = "default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; base-uri 'none'"
+
+BREAK = re.compile(r'(?<=_)|(?<=[a-z]{3})(?=[A-Z][a-z])')
 
 
 def render_page(content: dict[str, Any]) -> str:
@@ -26,13 +29,19 @@ def render_page(content: dict[str, Any]) -> str:
     Returns:
         str: An HTML document without any reference to another file.
     """
-    style, script = _part('style.css'), _part('gallery.js')
+    style, script = _part('style.css'), _part('layers.js') + _part('gallery.js')
     policy = POLICY.format(style=_hash(style), script=_hash(script))
     environment = Environment(
         loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters['breakable'] = _breakable
     page = environment.get_template('page.html')
     return page.render(content, policy=policy, style=Markup(style), script=Markup(script))
+
+
+def _breakable(text: str) -> Markup:
+    """Let the names of configs and classes go on in the next line after an underscore and before a capital."""
+    return Markup('<wbr>').join(escape(part) for part in BREAK.split(text))
 
 
 def _part(name: str) -> str:

@@ -1,0 +1,281 @@
+"""The page to try a model: what it answers, that it is served to this machine alone, and that it works in a browser."""
+
+import base64
+import copy
+import importlib.util
+import io
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from shutil import which
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from ultrarefiner.apis import web_page
+from ultrarefiner.apis.init_model import init_model
+from ultrarefiner.apis.interactive import InteractiveRefinement
+from ultrarefiner.apis.model import build_model
+from ultrarefiner.apis.web_page import WebPage, build_page, import_gradio, launch_options
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'demo' / 'web.py'
+META = dict(classes=('background', 'lesion'), palette=[[0, 0, 0], [255, 160, 40]])
+
+
+def save(path, parts, generator):
+    torch.manual_seed(0)
+    cfg = Config(dict(default_scope='ultrarefiner', model=dict(copy.deepcopy(parts), prompt_generator=generator)))
+    meta = dict(cfg=cfg.pretty_text, dataset_meta=META, ultrarefiner=dict(dataset='tiny', fold=0))
+    torch.save(dict(meta=meta, state_dict=build_model(cfg).state_dict()), path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def checkpoint(small_parts, tmp_path_factory):
+    generators = [dict(type='SoftQuantileBox'), dict(type='LogitMaskPrompt')]
+    return save(
+        tmp_path_factory.mktemp('web') / 'best.pth', small_parts, dict(type='ComposePrompts', generators=generators)
+    )
+
+
+@pytest.fixture(scope='module')
+def model(checkpoint):
+    return init_model(checkpoint, device='cpu')
+
+
+@pytest.fixture
+def page(model, tmp_path):
+    return WebPage(model, 'tiny', tmp_path)
+
+
+@pytest.fixture
+def dropped(tiny_root, tmp_path):
+    """Put a file where the server puts what is dropped; gives the arguments of 'open'."""
+
+    def dropped(content=None, name='scan.png'):
+        path = tmp_path / 'upload.bin'
+        path.write_bytes((tiny_root / 'test' / 'images' / 't8.png').read_bytes() if content is None else content)
+        return dict(do='open', seq=1, path=str(path), name=name)
+
+    return dropped
+
+
+def test_an_image_is_opened_refined_and_not_kept(page, model, dropped, tiny_root, tmp_path):
+    answer = page.answer('a', dropped())
+    by_hand = InteractiveRefinement(model)
+    by_hand.open(tiny_root / 'test' / 'images' / 't8.png')
+    mask = np.array(Image.open(io.BytesIO(base64.b64decode(answer['result']['mask'].partition(',')[2]))))
+    assert (mask == 255 * by_hand.labels(by_hand.refine())).all()
+    assert answer['result']['areas'] == [int((mask > 0).sum())] and answer['result']['file_name'] == 'scan_mask.png'
+    assert (answer['image']['width'], answer['image']['height'], answer['seq']) == (48, 40, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_comes_back_exactly_and_is_undone(page, dropped):
+    first = page.answer('a', dropped())
+    assert first['prompts']['kinds'] == first['prompts']['present'] == ['boxes', 'masks']
+    box = [0.1, 1 / 3, 0.7, 0.9]
+    moved = page.answer('a', dict(do='move_box', slot=0, box=box, seq=2))
+    assert moved['prompts']['slots'][0]['box'] == torch.tensor(box).tolist() and moved['prompts']['changed']
+    assert moved['result']['paths'] != first['result']['paths']
+    pointed = page.answer('a', dict(do='add_point', slot=0, point=[0.5, 0.5], positive=False))
+    assert pointed['prompts']['slots'][0]['labels'] == [0] and 'points' in pointed['prompts']['kinds']
+    page.answer('a', dict(do='undo'))
+    last = page.answer('a', dict(do='undo'))
+    assert last['prompts'] == first['prompts'] and last['result']['paths'] == first['result']['paths']
+
+
+def test_mistakes_are_one_message(page, dropped, monkeypatch, tmp_path):
+    def message(action):
+        return page.answer('a', action)['message']
+
+    assert message(dropped(b'no image', 'notes.txt')).startswith('Notes.txt is no image that can be read; take a PNG')
+    cut = Image.new('L', (40, 40))
+    file = io.BytesIO()
+    cut.save(file, 'PNG')
+    text = message(dropped(file.getvalue()[:-20], 'cut.png'))
+    assert 'cut.png' in text and str(tmp_path) not in text
+    assert message(dict(do='open', path='/etc/hostname', name='x.png')) == (
+        'Only files that were dropped on the page are opened.'
+    )
+    assert message(dict(do='move_box', slot=0, box=[0, 0, 1, 1])) == 'This image is no longer held; open it again.'
+    monkeypatch.setattr(web_page, 'MAX_PIXELS', 100)
+    assert message(dropped()).startswith('Scan.png has 48 × 40 pixels, and this page takes up to 0 million')
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_change_leaves_the_prompts(page, dropped):
+    before = page.answer('a', dropped())['prompts']
+    answer = page.answer('a', dict(do='keep', kinds=[], seq=7))
+    assert 'no kind of prompt is left'.capitalize() in answer['message']
+    assert answer['prompts'] == before and answer['seq'] == 7
+    for wrong in (dict(do='move_box', slot=5, box=[0, 0, 1, 1]), dict(do='__init__'), dict(do='undo', slot=1), {}):
+        assert page.answer('a', wrong)['message'].endswith('.')
+
+
+def test_visitors_have_images_of_their_own_and_the_oldest_is_forgotten(page, monkeypatch):
+    monkeypatch.setattr(web_page, 'VISITORS', 2)
+    for visitor in 'abac':
+        page.answer(visitor, dict(do='phantom', label='benign'))
+    page.answer('a', dict(do='move_box', slot=0, box=[0, 0, 0.5, 0.5]))
+    assert page.answer('a', dict(do='reset'))['prompts']['changed']
+    assert not page.answer('c', dict(do='reset'))['prompts']['changed']
+    assert 'no longer held' in page.answer('b', dict(do='undo'))['message']
+    page.forget('a')
+    assert 'no longer held' in page.answer('a', dict(do='undo'))['message']
+
+
+def test_phase_1_shows_its_coarse_mask(small_parts, tmp_path, dropped):
+    path = save(tmp_path / 'coarse.pth', dict(small_parts, refiner=None), None)
+    page = WebPage(init_model(path, device='cpu'), 'tiny', tmp_path)
+    assert page.description()['refines'] is False
+    answer = page.answer('a', dropped())
+    assert answer['prompts'] is None and answer['result']['seconds'] is None
+    assert answer['result']['areas'] == answer['image']['coarse']['areas']
+    assert (
+        'nothing that is called move_box' in page.answer('a', dict(do='move_box', slot=0, box=[0, 0, 1, 1]))['message']
+    )
+
+
+def test_without_gradio_the_remedy_is_told(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    with pytest.raises(ImportError, match=r"pip install 'ultrarefiner\[web\]'"):
+        build_page(model, 'tiny')
+
+
+def test_a_port_that_is_taken_is_told():
+    spec = importlib.util.spec_from_file_location('web', TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=rf'port {port} cannot be used .* give another port, such as --port'):
+            tool.check_port(port)
+    tool.check_port(free_port())
+    with pytest.raises(ValueError, match='--port is 70000, expected'):
+        tool.check_port(70000)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow  # Starts a Python of its own with torch and gradio.
+def test_the_tool_serves_and_ends_on_ctrl_c(checkpoint):
+    pytest.importorskip('gradio')
+    command = [sys.executable, str(TOOL), str(checkpoint), '--port', str(free_port()), '--device', 'cpu']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            line = server.stdout.readline()
+            assert line.startswith('open http://127.0.0.1:'), line + server.stderr.read()
+            server.send_signal(signal.SIGINT)
+            out, err = server.communicate(timeout=30)
+        finally:
+            server.kill()
+    assert (server.returncode, out, err) == (0, '\nended\n', '')
+
+
+@pytest.fixture(scope='module')
+def served(model):
+    """The address of the page of the tiny model."""
+    pytest.importorskip('gradio')
+    app = build_page(model, 'tiny')
+    _, address, _ = app.launch(**launch_options(free_port()))
+    yield address
+    app.close(verbose=False)
+
+
+def test_the_page_names_no_other_machine(served):
+    """In the settings that the page reads when it starts, and in the addresses that it loads."""
+    import httpx
+
+    config = httpx.get(f'{served}config').json()
+    assert config['analytics_enabled'] is False and config['is_space'] is False
+    assert not any(sheet.startswith('http') for sheet in config.get('stylesheets') or [])
+    assert import_gradio().__name__ == 'gradio'
+
+
+@pytest.fixture
+def browser_page(served):
+    """A page in a real browser, which reaches nothing but this machine; gives the page, its requests, its complaints."""
+    chromium = which('chromium') or which('chromium-browser') or which('google-chrome')
+    if chromium is None:
+        pytest.skip('there is no chromium')
+    playwright = pytest.importorskip('playwright.sync_api')
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
+        page = browser.new_page(viewport=dict(width=1200, height=900))
+        asked, complaints = [], []
+        page.on('request', lambda request: asked.append(request.url))
+        page.on('console', lambda message: complaints.append(message.text))
+        page.on('pageerror', lambda error: complaints.append(str(error)))
+        page.goto(served)
+        page.wait_for_selector('.ur-page')
+        yield page, asked, complaints
+        browser.close()
+
+
+@pytest.mark.slow  # Starts a browser.
+def test_a_box_is_dragged_and_points_are_added_and_removed(browser_page, tiny_root, tmp_path):
+    page, asked, complaints = browser_page
+    page.set_input_files('[data-id=file]', str(tiny_root / 'test' / 'images' / 't8.png'))
+    page.wait_for_selector('[data-handle=se]')
+    first, box = outline(page), place(page, '[data-id=box]')
+
+    drag(page, '[data-handle=se]', -60, -40)
+    page.wait_for_function(
+        'before => document.querySelector("[data-id=refined]").getAttribute("d") !== before', arg=first
+    )
+    smaller = place(page, '[data-id=box]')
+    assert np.allclose([box['width'] - smaller['width'], box['height'] - smaller['height']], [60, 40], atol=1.5)
+
+    page.mouse.click(smaller['x'] + 30, smaller['y'] + 40)
+    page.click('text=Background')
+    page.mouse.click(smaller['x'] + 90, smaller['y'] + 40)
+    page.wait_for_selector('.ur-point.ur-minus')
+    page.keyboard.press('Tab')
+    assert page.locator('.ur-point').count() == 2
+    page.focus('.ur-point.ur-minus')
+    page.keyboard.press('Delete')
+    assert page.locator('.ur-point').count() == 1
+
+    page.uncheck('[data-id=kinds] [value=boxes]')
+    page.wait_for_selector('.ur-box.ur-off')
+    page.click('[data-id=reset]')
+    page.wait_for_function(
+        'before => document.querySelector("[data-id=refined]").getAttribute("d") === before', arg=first
+    )
+    assert page.locator('.ur-point').count() == 0 and page.is_checked('[data-id=kinds] [value=boxes]')
+
+    with page.expect_download() as download:
+        page.click('[data-id=download]')
+    download.value.save_as(tmp_path / 'mask.png')
+    assert Image.open(tmp_path / 'mask.png').size == (48, 40) and download.value.suggested_filename == 't8_mask.png'
+    assert complaints == [] and [url for url in asked if '127.0.0.1' not in url and not url.startswith('data:')] == []
+
+
+def outline(page):
+    return page.get_attribute('[data-id=refined]', 'd')
+
+
+def place(page, selector):
+    return page.locator(selector).bounding_box()
+
+
+def drag(page, selector, dx, dy):
+    at = place(page, selector)
+    x, y = at['x'] + at['width'] / 2, at['y'] + at['height'] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx / 2, y + dy / 2)
+    page.mouse.move(x + dx, y + dy)
+    page.mouse.up()

@@ -1,0 +1,62 @@
+"""A model as programs of `torch.export`, which run without this package."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+
+from ...models.segmentors import CoarseToFine
+from .pipeline_file import PIPELINE_FILE, write_pipeline_file
+from .stage_graphs import StageGraph, stage_graphs
+from ...utils.whole_folder import whole_folder
+
+
+def write_exported_program(
+    model: CoarseToFine, folder: str | Path, source: str, force: bool = False
+) -> dict[str, float]:
+    """Write ``coarse.pt2``, ``image_encoder.pt2``, ``decoder.pt2`` and ``pipeline.json``.
+
+    Args:
+        model (CoarseToFine): From `init_model`, on the CPU.
+        folder (str | Path): To make.
+        source (str): Where the model comes from, for messages.
+        force (bool): Whether to replace an earlier export. Defaults to False.
+
+    Returns:
+        dict[str, float]: The largest difference between program and model by output.
+
+    Raises:
+        FileExistsError: If the folder is there already.
+        ValueError: If the model has a part that cannot be exported.
+    """
+    differences = {}
+    with whole_folder(folder, PIPELINE_FILE, force) as partial:
+        graphs = stage_graphs(model, source)
+        files = {stage: f'{stage}.pt2' for stage in graphs}
+        for stage, graph in graphs.items():
+            write_graph(graph, partial / files[stage])
+            differences |= compare(graph, partial / files[stage])
+        write_pipeline_file(partial, model, graphs, files, differences=differences)
+    return differences
+
+
+def write_graph(graph: StageGraph, path: Path) -> None:
+    """Write one program, with any number of images."""
+    dynamic = {name: {0: torch.export.Dim('N')} for name in graph.inputs}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        program = torch.export.export(graph.module, tuple(graph.inputs.values()), dynamic_shapes=dynamic)
+        torch.export.save(program, path)
+
+
+def compare(graph: StageGraph, path: Path) -> dict[str, float]:
+    """The largest difference between program and model for one image, by output."""
+    inputs = graph.of_images(1)
+    with torch.no_grad():
+        given = torch.export.load(path).module()(*inputs.values())
+    return {
+        name: (given[name].double() - expected.double()).abs().max().item()
+        for name, expected in graph.run(inputs).items()
+    }

@@ -1,0 +1,110 @@
+"""A model as ONNX files, with the program that runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import logging
+import shutil
+import warnings
+from pathlib import Path
+
+import torch
+
+from ...models.segmentors import CoarseToFine
+from .pipeline_file import PIPELINE_FILE, write_pipeline_file
+from .stage_graphs import StageGraph, stage_graphs
+from ...utils.whole_folder import whole_folder
+
+RUNNER = Path(__file__).resolve().parents[1] / 'onnx_pipeline.py'
+NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
+# The first that knows an antialiased resize and sampling on a grid in the way that PyTorch does both.
+OPSET = 20
+# Beyond, the weights lie in a file of their own: protobuf ends at 2 GiB.
+LARGEST_FILE = 2**30
+TOLERANCE = 1e-3
+
+
+def write_onnx(model: CoarseToFine, folder: str | Path, source: str, force: bool = False) -> dict[str, float]:
+    """Write ``coarse.onnx``, ``image_encoder.onnx``, ``decoder.onnx``, ``pipeline.json`` and ``onnx_pipeline.py``.
+
+    Each graph takes any number of images, and is compared with the model before the folder is there.
+
+    Args:
+        model (CoarseToFine): From `init_model`, on the CPU.
+        folder (str | Path): To make.
+        source (str): Where the model comes from, for messages.
+        force (bool): Whether to replace an earlier export. Defaults to False.
+
+    Returns:
+        dict[str, float]: The largest difference between ONNX and PyTorch by output.
+
+    Raises:
+        FileExistsError: If the folder is there already.
+        ImportError: If a package is missing.
+        ValueError: If the model has a part that cannot be exported, or a graph gives something else than the model.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f'exporting to ONNX needs {", ".join(missing)}: pip install {" ".join(missing)}')
+    differences = {}
+    with whole_folder(folder, PIPELINE_FILE, force) as partial:
+        graphs = stage_graphs(model, source)
+        files = {stage: f'{stage}.onnx' for stage in graphs}
+        for stage, graph in graphs.items():
+            write_graph(graph, partial / files[stage])
+            differences |= compare(graph, partial / files[stage])
+        write_pipeline_file(partial, model, graphs, files, opset=OPSET, differences=differences)
+        shutil.copy(RUNNER, partial)
+    return differences
+
+
+def write_graph(graph: StageGraph, path: Path) -> None:
+    """Write one graph, with any number of images."""
+    weights = sum(value.nbytes for value in graph.module.state_dict().values())
+    log = logging.getLogger('onnxscript')
+    level = log.level
+    # The exporter tells about every layer that it does not simplify.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter('ignore')
+        log.setLevel(logging.ERROR)
+        try:
+            torch.onnx.export(
+                graph.module,
+                tuple(graph.inputs.values()),
+                path,
+                input_names=list(graph.inputs),
+                output_names=list(graph.outputs),
+                opset_version=OPSET,
+                dynamic_shapes={name: {0: torch.export.Dim('N')} for name in graph.inputs},
+                external_data=weights > LARGEST_FILE,
+                dynamo=True,
+                verbose=False,
+            )
+        finally:
+            log.setLevel(level)
+
+
+def compare(graph: StageGraph, path: Path) -> dict[str, float]:
+    """The largest difference between ONNX and PyTorch for one image, by output.
+
+    Raises:
+        ValueError: If it is more than rounding makes.
+    """
+    import onnxruntime
+
+    inputs = graph.of_images(1)
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    given = session.run(list(graph.outputs), {name: value.numpy() for name, value in inputs.items()})
+    differences = {}
+    for (name, expected), value in zip(graph.run(inputs).items(), given):
+        difference = (torch.from_numpy(value).double() - expected.double()).abs().max().item()
+        if not difference <= TOLERANCE * max(1.0, expected.double().abs().max().item()):
+            raise ValueError(
+                f'{path.name} gives {name} that are off by {difference:.2g}, expected rounding errors; nothing was '
+                'written. Hand the model on with --format package, and tell the maintainers the versions of torch, '
+                'onnxscript and onnxruntime'
+            )
+        differences[name] = difference
+    return differences
