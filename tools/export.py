@@ -12,6 +12,7 @@ Formats:
   package           a folder: model.safetensors, config.py, meta.json, README.md (model card); every tool takes it
 """
 
+import sys
 from pathlib import Path
 
 import torch
@@ -30,7 +31,7 @@ def main() -> None:
     """Entry point."""
     parser = tool_parser(__doc__)
     parser.add_argument('checkpoint', help='a best.pth, a package folder, a config with --weights, or a name')
-    parser.add_argument('--format', required=True, choices=FORMATS)
+    parser.add_argument('--format', required=True, choices=FORMATS, help='what to write')
     parser.add_argument('--out', required=True, type=Path, help='the file (sam) or folder to write')
     parser.add_argument('--weights', help='checkpoint of a config or a name')
     parser.add_argument('--coarse', help='checkpoint whose coarse network is taken, for one of phase 2')
@@ -47,6 +48,11 @@ def main() -> None:
             print(line)
 
 
+def tell(line: str) -> None:
+    """What is being written; each network can take minutes."""
+    print(f'writing {line}', file=sys.stderr)
+
+
 def write(args, model: CoarseToFine) -> list[str]:
     """Write the format that is asked for; give what the user has to know."""
     given = args.out, args.checkpoint, args.force
@@ -58,10 +64,10 @@ def write(args, model: CoarseToFine) -> list[str]:
         todo = ['the terms of the data are not all known: give --data-licence TEXT, or edit its README.md']
         return [f'{args.out}: written; UltraRefinerInferencer and every tool take it', *todo * ('state it' in card)]
     if args.format == 'onnx':
-        differences = write_onnx(model, *given)
+        differences = write_onnx(model, *given, report=tell)
         use = f'python {args.out}/onnx_pipeline.py {args.out} IMAGE MASK.png'
     else:
-        differences = write_exported_program(model, *given)
+        differences = write_exported_program(model, *given, report=tell)
         use = f"torch.export.load('{args.out}/coarse.pt2').module()(pixels), see pipeline.json"
     compared = ', '.join(f'{name} {value:.1e}' for name, value in differences.items())
     return [f'{args.out}: written; largest difference from PyTorch: {compared}', f'run it with: {use}']

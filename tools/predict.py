@@ -65,7 +65,9 @@ def main() -> int | None:
         return None
     model, weights, images = split_arguments(args.arguments)
     if not model or not images:
-        parser.error('give a checkpoint and then images' if not model else f'no images are given after {model[-1]}')
+        parser.error(
+            f'no images are given after {[*model, *weights][-1]}' if model else 'give a checkpoint and then images'
+        )
     if args.out is None:
         parser.error('say with --out where the results go')
     with one_message():
@@ -98,16 +100,19 @@ def predict(predictions, writer, total: int, faults: list[Exception]) -> int | N
             progress.update(task, completed=writer.count - len(writer.done) + len(faults))
     seconds = time.perf_counter() - start
     made, kept = writer.count - len(writer.done), len(writer.done)
-    print(
-        f'{made} images in {seconds:.1f} s, {made / seconds:.1f} images/s'
-        + (f'; {kept} were there already' if kept else '')
-    )
+    already = f'; {kept} {"was" if kept == 1 else "were"} there already' if kept else ''
+    print(f'{counted(made)} in {seconds:.1f} s, {made / seconds:.1f} images/s{already}')
     print(f'masks: {writer.out_dir / "masks"}; table: {writer.out_dir / "predictions.csv"}')
     if not faults:
         return None
     shown = '\n'.join(f'  {error}' for error in faults[:NAMES_SHOWN]) + ('\n  ...' if len(faults) > NAMES_SHOWN else '')
-    print(f'{len(faults)} images could not be read and have no result:\n{shown}')
+    print(f'{counted(len(faults))} could not be read and {"has" if len(faults) == 1 else "have"} no result:\n{shown}')
     return FAULT_FOUND
+
+
+def counted(count: int) -> str:
+    """A number of images, in words."""
+    return f'{count} image{"" if count == 1 else "s"}'
 
 
 def split_arguments(words: list[str]) -> tuple[list[str], list[str], list[str]]:

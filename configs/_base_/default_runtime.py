@@ -14,7 +14,7 @@ default_hooks = dict(
         type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='refined/Dice', rule='greater', save_last=True
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='StageVisualizationHook'),
+    visualization=dict(type='StageVisualizationHook', tensorboard_images=4),
     best_checkpoint=dict(type='BestCheckpointHook'),
     trainable_report=dict(type='TrainableReportHook'),
     missed_validation=dict(type='MissedValidationHook'),

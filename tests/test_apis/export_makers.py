@@ -33,7 +33,7 @@ def trained_cfg(small_parts, **changes):
     return Config(dict(default_scope='ultrarefiner', work_dir='/a/machine', model=model))
 
 
-def save_trained(path, cfg, seed=3):
+def save_trained(path, cfg, seed=0):
     """A checkpoint in which every weight counts, LoRA's too, and whose masks are neither empty nor full."""
     torch.manual_seed(seed)
     model = build_model(cfg)

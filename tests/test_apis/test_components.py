@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from ultrarefiner.apis.components import list_components
+import pytest
+
+from ultrarefiner.apis.components import config_text, find_component, list_components, matching_components
 from ultrarefiner.registry import REFINERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,3 +36,19 @@ def test_refiners_are_a_kind_of_their_own():
 def test_the_files_are_there():
     for component in list_components():
         assert (ROOT / f'{component.module.replace(".", "/")}.py').is_file()
+
+
+def test_a_kind_is_preferred_to_a_name_and_a_name_may_be_a_pattern():
+    assert {part.kind for part in matching_components('Refiner')} == {'refiner'}
+    boxes = {part.name for part in matching_components('*box')}
+    assert 'MomentBox' in boxes and all(name.endswith('Box') for name in boxes)
+    assert boxes <= {part.name for part in matching_components('box')}
+    with pytest.raises(ValueError, match="is called 'SamRefinr'.*SAMRefiner.*the kinds are prompt generator"):
+        matching_components('SamRefinr')
+
+
+def test_a_component_is_shown_as_a_config_names_it():
+    text = config_text(find_component('SAMRefiner'))
+    assert text.startswith("dict(\n    type='SAMRefiner',\n    arch='vit_b',\n") and text.endswith('\n)')
+    assert '    refiner=...,  # required\n' in config_text(find_component('ROIRefiner'))
+    assert find_component('FCNHead').__module__.startswith('mmseg.') and find_component('NoSuchHead') is None

@@ -4,32 +4,32 @@ import copy
 
 import pytest
 import torch
-from mmengine.config import Config
+from small_checkpoint import small_checkpoint
 
+from ultrarefiner.apis.init_model import init_model
 from ultrarefiner.apis.interactive import InteractiveRefinement
-from ultrarefiner.apis.model import build_model
 from ultrarefiner.models.segmentors import PrecomputedCoarse
 
-GENERATOR = dict(
-    type='ComposePrompts',
-    generators=[dict(type='SoftQuantileBox'), dict(type='SoftArgmaxPoint'), dict(type='LogitMaskPrompt')],
-)
-
-
-def build(parts, **changes):
-    torch.manual_seed(0)
-    cfg = copy.deepcopy(parts)
-    cfg['coarse']['decode_head']['num_classes'] = changes.pop('num_classes', 2)
-    cfg.update(prompt_generator=GENERATOR)
-    cfg.update(changes)
-    model = build_model(Config(dict(default_scope='ultrarefiner', model=cfg))).eval()
-    model.dataset_meta = dict(classes=('background', 'lesion', 'cyst')[: model.num_slots + 1])
-    return model
+KINDS = ('SoftQuantileBox', 'SoftArgmaxPoint', 'LogitMaskPrompt')
+ALL_KINDS = dict(type='ComposePrompts', generators=[dict(type=name) for name in KINDS])
+SPLIT = dict(object_splitter=dict(type='ConnectedComponents', max_objects=2))
 
 
 @pytest.fixture(scope='module')
-def model(small_parts):
-    return build(small_parts)
+def build(small_parts, tmp_path_factory):
+    path = tmp_path_factory.mktemp('interactive') / 'best.pth'
+
+    def build(phase=3, **changes):
+        if phase == 3:
+            changes.update(prompt_generator=ALL_KINDS)
+        return init_model(small_checkpoint(small_parts, path, phase=phase, **changes), device='cpu')
+
+    return build
+
+
+@pytest.fixture(scope='module')
+def model(build):
+    return build()
 
 
 @pytest.fixture
@@ -51,11 +51,9 @@ def predicted(model, refinement):
     return model.predict([pixels])[0]
 
 
-@pytest.mark.parametrize(
-    'changes', [{}, dict(num_classes=3), dict(object_splitter=dict(type='ConnectedComponents', max_objects=2))]
-)
-def test_without_a_change_it_equals_predict(small_parts, image, changes):
-    model = build(small_parts, **changes)
+@pytest.mark.parametrize('changes', [{}, dict(classes=2), SPLIT])
+def test_without_a_change_it_equals_predict(build, image, changes):
+    model = build(**changes)
     refinement = InteractiveRefinement(model)
     coarse = refinement.open(image)
     sample, refined = predicted(model, refinement), refinement.refine()
@@ -120,18 +118,19 @@ def test_where_the_coarse_network_found_nothing_a_box_begins(model, image):
     assert not torch.allclose(refinement.refine().logits, refinement.coarse.logits, atol=1e-2)
 
 
-def test_slots_are_named_after_classes_and_objects(small_parts, image):
-    three = InteractiveRefinement(build(small_parts, num_classes=3))
+def test_slots_are_named_after_classes_and_objects(build, image):
+    three = InteractiveRefinement(build(classes=2))
     three.open(image)
     assert three.slot_names() == ['lesion', 'cyst'] and three.open_slots() == [True, True]
-    split = InteractiveRefinement(build(small_parts, object_splitter=dict(type='ConnectedComponents', max_objects=2)))
+    split = InteractiveRefinement(build(**SPLIT))
     split.open(image)
     assert split.slot_names() == ['lesion 1', 'lesion 2', 'lesion 3']
-    assert split.open_slots() == split.editor.all_prompts.valid[0].tolist() and not split.open_slots()[2]
+    # The last one is the splitter's rest.
+    assert split.open_slots()[0] and not split.open_slots()[2]
 
 
-def test_phase_1_has_nothing_to_refine(small_parts, image):
-    refinement = InteractiveRefinement(build(small_parts, prompt_generator=None, refiner=None))
+def test_phase_1_has_nothing_to_refine(build, image):
+    refinement = InteractiveRefinement(build(phase=1))
     refinement.open(image)
     assert refinement.editor is None and refinement.coarse.logits.shape == (1, 1, 40, 48)
     with pytest.raises(ValueError, match='of phase 1: it has no refiner'):

@@ -1,5 +1,6 @@
 """Hooks, run inside a real Runner on the tiny dataset."""
 
+import io
 import math
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from ultrarefiner import __version__
@@ -205,14 +207,32 @@ def test_every_tested_image_is_drawn_and_nothing_without_a_folder(tiny_root, tmp
     assert not list((tmp_path / 'c').rglob('*.png'))
 
 
-def test_validation_pictures_by_interval_and_for_tensorboard(tiny_root, tmp_path):
-    hook = dict(type='StageVisualizationHook', show_dir=str(tmp_path / 'show'), val_interval=2, tensorboard_images=3)
-    visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
-    runner(tiny_root, tmp_path / 'work', epochs=2, hooks=[hook], visualizer=visualizer).train()
+def test_validation_pictures_are_saved_by_interval(tiny_root, tmp_path):
+    hook = dict(type='StageVisualizationHook', show_dir=str(tmp_path / 'show'), val_interval=2)
+    runner(tiny_root, tmp_path / 'work', epochs=2, hooks=[hook]).train()
     assert sorted(path.name for path in (tmp_path / 'show').iterdir()) == ['epoch_2']
     assert len(list((tmp_path / 'show' / 'epoch_2' / 'tiny').iterdir())) == 4
-    shown = sorted(path.name for path in (tmp_path / 'work').rglob('vis_data/vis_image/*.png'))
-    assert shown == [f'val_{name}_{step}.png' for name in ('t0', 't2', 't4') for step in (1, 2)]
+
+
+def test_tensorboard_gets_the_same_first_images_at_each_validation(tiny_root, tmp_path):
+    hook = dict(type='StageVisualizationHook', show_dir=str(tmp_path / 'show'), val_interval=1, tensorboard_images=3)
+    backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
+    visualizer = dict(type='Visualizer', vis_backends=backends)
+    made = runner(tiny_root, tmp_path / 'work', epochs=2, hooks=[hook], visualizer=visualizer)
+    made.train()
+    made.visualizer.close()
+    [folder] = {path.parent for path in (tmp_path / 'work').rglob('events.out.tfevents.*')}
+    events = EventAccumulator(str(folder), size_guidance=dict(images=0)).Reload()
+    assert sorted(events.Tags()['images']) == [f'val/tiny/{name}' for name in ('t0', 't2', 't4')]
+    for name in ('t0', 't2', 't4'):
+        written = events.Images(f'val/tiny/{name}')
+        assert [event.step for event in written] == [1, 2]
+        saved = Image.open(tmp_path / 'show' / 'epoch_2' / 'tiny' / f'{name}.png')
+        sent = Image.open(io.BytesIO(written[1].encoded_image_string))
+        assert sent.size == (saved.width // 2, saved.height // 2)
+        difference = np.abs(np.asarray(sent, float) - np.asarray(saved.resize(sent.size, Image.Resampling.BOX), float))
+        assert difference.mean() < 2  # grey levels: the picture that was saved, made smaller
+    assert not list((tmp_path / 'work').rglob('*.png'))  # a long training would fill the folder
 
 
 @pytest.mark.parametrize('bgr, rgb', [((255, 0, 0), [0, 0, 255]), ((70,), [70, 70, 70])])

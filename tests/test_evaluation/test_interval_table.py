@@ -67,3 +67,8 @@ def test_one_stage_has_no_change():
     rows = results(['a', 'b']).drop(columns=['refined/Dice', 'delta/Dice'])
     assert list(interval_table(rows)) == ['coarse', 'coarse.low', 'coarse.high']
     assert 'win' not in stratum_table(rows)
+
+
+def test_a_single_image_has_a_mean_and_no_interval():
+    row = interval_table(results(['a'])).loc['Dice']
+    assert row['delta'] == pytest.approx(0.1) and np.isnan(row['delta.low']) and row['p'] == 1

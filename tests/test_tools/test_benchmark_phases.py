@@ -1,6 +1,7 @@
 """The benchmark's sections of the phases: the authors' step against known values, and every section on a tiny SAM."""
 
 import math
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -196,3 +197,37 @@ def test_loading_section(bench, options):
     theirs, few, many = (row.values for row in section.rows[:3])
     assert theirs['mib_a_sample'] == 5 * 4 * 64 * 64 / 2**20
     assert few['mib_a_sample'] == pytest.approx(many['mib_a_sample'], rel=0.2) and few['mib_a_sample'] > 0
+
+
+@pytest.mark.parametrize('precision', ['fp32', 'bf16'])
+def test_stages_section(bench, options, precision):
+    section = bench('stages').run(options(precision))
+    assert all(gate.passed for gate in section.gates)
+    assert [row.name for row in section.rows] == ['coarse', 'prompts', 'image encoder', 'decoder', 'whole']
+    shares = {row.name: row.values['share_of_whole'] for row in section.rows}
+    assert shares['whole'] == 1 and 0 < shares['prompts'] < 1
+    rates = {row.name: row.gflops_per_s for row in section.rows}
+    assert rates['prompts'] is None and rates['image encoder'] > 0
+
+
+@pytest.mark.parametrize(
+    'name, stages',
+    [
+        ('transunet/transunet_small_1xb8-4e_busi-96x96.py', ['coarse', 'whole']),
+        (
+            'ultrarefiner/ultrarefiner_conv-small_soft-prompts_phase2-1xb4-3e_busi-192x192.py',
+            ['coarse', 'prompts', 'image encoder', 'decoder', 'whole'],
+        ),
+    ],
+)
+def test_stages_of_a_config_of_the_users(bench, options, name, stages):
+    section = bench('stages').run(replace(options(), model=str(FOLDER.parents[1] / 'configs' / name)))
+    assert [row.name for row in section.rows] == stages and section.gates[0].passed
+    assert name in section.title
+
+
+def test_a_wrong_stage_fails_the_gate(bench, options, monkeypatch):
+    stages = bench('stages')
+    right = stages.StageBench.run_decoder
+    monkeypatch.setattr(stages.StageBench, 'run_decoder', lambda self: right(self) + 1e-2)
+    assert not stages.run(options()).gates[0].passed

@@ -8,21 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from mmengine.config import Config
-from PIL import Image
+from report_makers import NAMES, gallery, make_data, make_work_dir
 
 from ultrarefiner.apis.report import make_report
 from ultrarefiner.apis.report_cases import choose_images
-from ultrarefiner.data_preparation.splits import Splits
-from ultrarefiner.evaluation import RefinementMetric
 from ultrarefiner.evaluation.per_image_csv import read_rows, win_tie_loss
-from ultrarefiner.structures import Prompts
 
 PATH = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'report.py'
-HOSTILE = '<b>"x".png'
-NAMES = ('a1', 'a2', 'a3', 'missed', HOSTILE, 'Läsion & 病変', "'onload=alert(1) <!--<script>")
-SIZE = (40, 48)
 
 
 @pytest.fixture(scope='module')
@@ -31,84 +23,6 @@ def tool():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def ellipse(x, y=20, radius=8):
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    return ((rows - y) / radius) ** 2 + ((columns - x) / (radius + 3)) ** 2 <= 1
-
-
-def make_data(root, names):
-    """A converted dataset whose test images are those of the names."""
-    for subset, members in (('test', names), ('train', ('t1', 't2'))):
-        for kind in ('images', 'masks'):
-            (root / subset / kind).mkdir(parents=True)
-        for name in members:
-            mask = (ellipse(24) * 255).astype(np.uint8)
-            Image.fromarray(90 + mask // 4).save(root / subset / 'images' / f'{name}.png')
-            Image.fromarray(mask).save(root / subset / 'masks' / f'{name}.png')
-    groups = {name: name[:1] for name in (*names, 't1', 't2')} | {'t1': 't1', 't2': 't2'}
-    Splits('tiny', 'grouped', 0, ['t1', 't2'], names, [['t1'], ['t2']], groups).save(root / 'splits.json')
-
-
-def make_work_dir(path, data, names=NAMES, fold=0, shift=0, classes=('lesion',), refiner='SAMRefiner', **config):
-    """What tools/train.py and tools/test.py leave, by the real metric; the coarse mask is off by 6 pixels."""
-    dataset = dict(type='ConvertedDataset', data_root=str(data), subset='test')
-    cfg = Config(
-        dict(
-            dataset='tiny',
-            fold=fold,
-            phase='joint',
-            randomness=dict(seed=7),
-            model=dict(
-                type='CoarseToFine', refiner=dict(type=refiner), losses=[dict(type='StageDice', stage='refined')]
-            ),
-            optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-4)),
-            test_dataloader=dict(batch_size=1, dataset=dataset),
-            **config,
-        )
-    )
-    start = path / '20240102_030405' / 'vis_data'
-    start.mkdir(parents=True)
-    (start / 'config.py').write_text(cfg.pretty_text)
-    (path / 'the_config.py').write_text(cfg.pretty_text)
-    lines = []
-    for epoch in (1, 2, 3):
-        lines.append(
-            dict(loss=1 / epoch, loss_refined_StageDice=1 / epoch, epoch=epoch, iter=10 * epoch, step=10 * epoch)
-        )
-        dice = {'coarse/Dice': 0.6, 'refined/Dice': 0.6 + epoch / 100, 'delta/Dice': epoch / 100}
-        lines.append(dict(**dice, step=epoch))
-    (start / 'scalars.json').write_text('\n'.join(map(json.dumps, lines)))
-    cost = dict(parameters=2_500_000, trainable=1_000, seconds=125.0, seconds_per_iteration=0.5, peak_memory=2**30)
-    record = dict(fingerprint='f', splits={'tiny': 'abc'}, precision='float32', finished=True, cost=cost)
-    (path / 'training.json').write_text(json.dumps(record))
-    test(path / 'test', data, names, shift, classes)
-    return path
-
-
-def test(folder, data, names, shift, classes):
-    metric = RefinementMetric(boundary_metrics=('HD95',), csv_path=folder / 'per_image.csv', stage_dir=folder)
-    digest = Splits.load(data / 'splits.json').digest
-    metric.dataset_meta = dict(classes=('background', *classes), subset='test', split_sha256=digest)
-    for index, name in enumerate(names):
-        refined = ellipse(24 + shift + index) * (name != 'missed')
-        metric.process({}, [sample(name, ellipse(24), ellipse(30), refined, len(classes))])
-    metric.compute_metrics(metric.results)
-
-
-test.__test__ = False
-
-
-def sample(name, truth, coarse, refined, slots):
-    fields = dict(gt_sem_seg=truth, coarse_sem_seg=coarse, pred_sem_seg=refined)
-    prompts = Prompts(
-        points=torch.full((1, slots, 1, 2), 0.5),
-        point_labels=torch.ones(1, slots, 1).long(),
-        boxes=torch.tensor([0.25, 0.2, 0.75, 0.8]).expand(1, slots, 4),
-    )
-    made = {key: dict(data=torch.from_numpy(mask[None].astype(np.int64))) for key, mask in fields.items()}
-    return dict(made, img_path=f'somewhere/{name}.png', dataset='tiny', quality=[0.7] * slots, prompts=prompts)
 
 
 @pytest.fixture(scope='module')
@@ -121,10 +35,6 @@ def work_dir(tmp_path_factory):
 @pytest.fixture(scope='module')
 def page(work_dir):
     return make_report([work_dir]).html
-
-
-def gallery(html):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
 
 
 def row_of(html, title):
@@ -289,6 +199,32 @@ def test_experiments_are_compared_on_the_images_they_share(work_dir, tmp_path):
     assert 'No image was measured by all experiments' in make_report([work_dir, foreign]).html
 
 
+def test_test_and_validation_images_are_not_mixed(work_dir, tmp_path):
+    runs = [tmp_path / f'fold_{fold}' for fold in (0, 1)]
+    for fold, run in enumerate(runs):
+        make_work_dir(run, work_dir.parent / 'data' / 'tiny', fold=fold)
+    (runs[1] / 'test').rename(runs[1] / 'val')
+    report = make_report(runs)
+    assert 'Its results in val/ are of other images' in report.html
+    assert {case['run'] for case in gallery(report.html)['cases']} == {'fold_0'}
+    assert len(gallery(make_report([runs[1]]).html)['cases']) == 7
+    (runs[0] / 'test').rename(runs[0] / 'val')
+    assert len(gallery(make_report(runs).html)['cases']) == 14
+
+
+def test_every_class_has_its_cases_and_its_tables(tmp_path):
+    make_data(tmp_path / 'tiny', NAMES[:3])
+    run = make_work_dir(tmp_path / 'run', tmp_path / 'tiny', names=NAMES[:3], classes=('benign', 'malignant'))
+    html = make_report([run]).html
+    means = json.loads((run / 'test' / 'per_image.json').read_text())['means']
+    assert row_of(html, 'Dice')[:2] == [f'{means["coarse/Dice"]:.4f}', f'{means["refined/Dice"]:.4f}']
+    assert 'Class benign' in html and 'Class malignant' in html
+    cases = gallery(html)['cases']
+    assert [case['label'] for case in cases] == ['benign', 'malignant'] * 3
+    assert [bool(case['layers']['truth']) for case in cases] == [True, False] * 3
+    assert [case['stratum'] for case in cases] == ['large', 'none'] * 3
+
+
 def test_command_line(tool, work_dir, tmp_path, capsys):
     out = tmp_path / 'page' / 'report.html'
     tool.main([str(work_dir), '--out', str(out), '--cases', '3', '--title', 'Mine'])
@@ -297,6 +233,9 @@ def test_command_line(tool, work_dir, tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_:
         tool.main([str(work_dir), '--out', str(out)])
     assert exit_.value.code == 2 and '--overwrite' in capsys.readouterr().err
+    for _ in range(2):  # its own file it replaces
+        tool.main([str(work_dir), '--cases', '0'])
+    assert (work_dir / 'report.html').is_file()
 
 
 def test_wrong_folders_are_refused(tool, work_dir, tmp_path, capsys):
@@ -315,114 +254,3 @@ def test_wrong_folders_are_refused(tool, work_dir, tmp_path, capsys):
             tool.main([*map(str, folders), '--out', str(tmp_path / 'x.html')])
         assert exit_.value.code == 2 and message in capsys.readouterr().err
     assert not (tmp_path / 'x.html').exists()
-
-
-@pytest.fixture(scope='module')
-def browser():
-    chromium = shutil.which('chromium') or pytest.skip('needs chromium')
-    sync_api = pytest.importorskip('playwright.sync_api')
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(browser, work_dir, page, tmp_path):
-    """The page in a window as wide as a telephone; fails on any message in the console or any request."""
-    (tmp_path / 'report.html').write_text(page, encoding='utf-8')
-    window = browser.new_page(viewport=dict(width=360, height=780))
-    messages, requests = [], []
-    window.on('console', lambda message: messages.append(message.text))
-    window.on('pageerror', lambda error: messages.append(str(error)))
-    window.on('dialog', lambda dialog: messages.append(dialog.message))
-    window.on('request', lambda request: requests.append(request.url))
-    window.goto((tmp_path / 'report.html').as_uri())
-    yield window
-    assert messages == []
-    assert [url for url in requests if not url.startswith(('file://', 'data:'))] == []
-    window.close()
-
-
-def titles(window):
-    return window.locator('.case-card strong').all_text_contents()
-
-
-def test_the_page_fits_a_telephone(opened):
-    assert opened.evaluate('document.documentElement.scrollWidth') <= 360
-    opened.locator('.case-card').first.click()
-    opened.locator('#case').wait_for()
-    opened.keyboard.press('v')
-    assert opened.evaluate("document.getElementById('case').scrollWidth") <= 360
-
-
-def test_sorting_and_filtering(opened):
-    assert opened.inner_text('#count') == '7 of 7 cases' and titles(opened)[0] == 'missed'
-    opened.select_option('#sort', label='Best first')
-    assert titles(opened)[0] == 'a1'
-    opened.select_option('#sort', label='Most spoiled first')
-    assert titles(opened)[0] == 'missed'
-    opened.select_option('#outcome', 'missed')
-    assert titles(opened) == ['missed']
-    opened.click('#reset')
-    opened.fill('#find', 'LÄSION')
-    assert titles(opened) == ['Läsion & 病変'] and opened.inner_text('#count') == '1 of 7 cases'
-
-
-def test_keys_and_anchors(opened):
-    def shown():
-        return opened.locator('#case-layers [aria-pressed=true]').all_inner_texts()
-
-    opened.select_option('#sort', label='By name')
-    opened.locator('.case-card', has_text='a1').focus()
-    opened.keyboard.press('Enter')
-    opened.locator('#case').wait_for()
-    assert opened.inner_text('#case-title') == 'a1' and opened.url.endswith('#case/run/tiny/a1/lesion')
-    for key, layer in enumerate(
-        ('Image', 'Ground truth', 'Coarse', 'Prompts', 'Refined', 'Errors of refined'), start=1
-    ):
-        opened.keyboard.press(str(key))
-        assert shown() == [layer]
-    opened.keyboard.press('6')
-    assert shown() == ['Errors of coarse']
-    opened.keyboard.press('ArrowRight')
-    assert opened.inner_text('#case-title') == 'a2'
-    opened.keyboard.press('ArrowLeft')
-    opened.keyboard.press('ArrowLeft')
-    assert opened.inner_text('#case-title') not in ('a1', 'a2'), 'from the first to the last'
-    opened.keyboard.press('v')
-    assert opened.locator('#case-stage figure').count() == 7
-    opened.keyboard.press('Escape')
-    opened.locator('#case').wait_for(state='hidden')
-    opened.wait_for_url(lambda url: '#' not in url)
-    opened.keyboard.press('3')
-    assert opened.get_attribute('#layers [data-key=coarse]', 'aria-pressed') == 'true'
-
-
-def test_a_point_and_an_address_lead_to_their_case(opened):
-    point = opened.locator('#change a').first
-    wanted = point.get_attribute('href')
-    point.focus()
-    opened.keyboard.press('Enter')
-    opened.locator('#case').wait_for()
-    assert opened.url.endswith(wanted)
-    hostile = next(case['id'] for case in gallery(opened.content())['cases'] if case['name'] == HOSTILE)
-    opened.goto(f'{opened.url.split("#")[0]}#{hostile}')
-    assert opened.inner_text('#case-title') == HOSTILE
-    opened.reload()
-    assert opened.inner_text('#case-title') == HOSTILE
-
-
-def test_the_error_map_tells_right_too_much_and_missed_apart(opened):
-    """The colour in the middle of the picture, left and right of it: the refined mask of a2 is off by one pixel."""
-    opened.set_viewport_size(dict(width=1200, height=900))
-    opened.locator('.case-card', has_text='a3').click()
-    opened.locator('#case').wait_for()
-    opened.keyboard.press('6')
-    colour = """([x, y]) => {
-        const svg = document.querySelector('#case-stage svg');
-        const place = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
-        return document.elementFromPoint(place.x, place.y).getAttribute('class');
-    }"""
-    left, right = 24 - 11, 24 + 11  # the ends of the ground truth; the mask is 2 pixels further right
-    assert [opened.evaluate(colour, [x + 0.5, 20.5]) for x in (left, 24, right + 1)] == ['lacking', 'both', 'extra']

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from mmengine.config import Config
 
 from ultrarefiner.apis.cli import output_held
 from ultrarefiner.utils.command_line import input_file, input_folder, one_message, run_tool, tool_parser
@@ -84,6 +85,11 @@ def test_a_mistake_is_one_line_and_a_bug_is_not(capsys):
     assert capsys.readouterr().err == 'error: no model x\n'
     with pytest.raises(ZeroDivisionError), one_message():
         1 / 0  # noqa: B018
+    with pytest.raises(AttributeError), one_message():
+        None.model  # noqa: B018
+    with pytest.raises(SystemExit, match='2'), one_message():
+        Config(dict(x=1)).model  # noqa: B018
+    assert capsys.readouterr().err.startswith("error: the config is not complete, it lacks 'model'; ")
     with pytest.raises(BrokenPipeError), one_message():
         raise BrokenPipeError
 

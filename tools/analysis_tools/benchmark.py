@@ -1,4 +1,4 @@
-r"""Time the toolkit against the public implementations: same weights, same input, runs in turns.
+r"""Time the toolkit against the public implementations, in turns, or the stages of a model of your own.
 
 Each section holds what came out against equality gates, and says which goals were reached. It runs once for each
 precision and each setting of the memory allocator, in a process of its own, as the setting is read when a process
@@ -8,6 +8,7 @@ broke; a goal that was not reached is no failure.
 Example:
   python tools/analysis_tools/benchmark.py encoder decoder --rounds 3 --json benchmark.json
   python tools/analysis_tools/benchmark.py all --device cuda --precision bf16
+  python tools/analysis_tools/benchmark.py stages --model checkpoints/ultrarefiner/busi/fold_0/best.pth
 """
 
 import argparse
@@ -29,9 +30,10 @@ from benchmarks.report import Run, show
 from rich.console import Console
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
-from ultrarefiner.apis.cli import run_tool, tool_parser
+from ultrarefiner.apis.cli import check_outputs, one_message, run_tool, tool_parser
+from ultrarefiner.apis.model_config import read_model_config
 
-SECTIONS = ('encoder', 'lora', 'decoder', 'phase2', 'phase3', 'transunet', 'cache', 'inference', 'pipeline')
+SECTIONS = ('encoder', 'lora', 'decoder', 'phase2', 'phase3', 'transunet', 'cache', 'inference', 'stages', 'pipeline')
 TUNED = dict(MALLOC_MMAP_MAX_='0', MALLOC_TRIM_THRESHOLD_='64000000000', MALLOC_TOP_PAD_='268435456')
 FORMAT = 'ultrarefiner benchmark, 1'
 
@@ -81,13 +83,23 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=5, help='timed runs of each variant')
     parser.add_argument('--size', choices=['full', 'small'], default='full', help='small is for trying the tool out')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help='of PyTorch on the CPU')
+    parser.add_argument(
+        '--model',
+        metavar='CONFIG|CHECKPOINT',
+        help="whose stages to time, in the section 'stages'; defaults to a full one",
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the report here as well')
+    parser.add_argument('--overwrite', action='store_true', help='replace an earlier report')
     parser.add_argument('--worker', type=Path, help=argparse.SUPPRESS)
     parser.add_argument('--worker-options', help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     for name in ('rounds', 'threads'):
         if getattr(args, name) < 1:
             parser.error(f'--{name} is {getattr(args, name)}, expected at least 1')
+    with one_message():
+        check_outputs(args.json, overwrite=args.overwrite)
+        if args.model is not None:
+            read_model_config(args.model)
     return args
 
 
@@ -98,7 +110,7 @@ def plan(args: argparse.Namespace) -> list[tuple[str, Options]]:
     allocator = args.allocator or ('both' if args.device == 'cpu' else 'default')
     allocators = ('default', 'tuned') if allocator == 'both' else (allocator,)
     return [
-        (section, Options(args.device, precision, allocator, args.rounds, args.size, args.threads))
+        (section, Options(args.device, precision, allocator, args.rounds, args.size, args.threads, model=args.model))
         for section, allocator, precision in product(sections, allocators, precisions)
     ]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from itertools import product
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -24,7 +25,7 @@ from torchvision.ops import box_iou
 
 from ultrarefiner.registry import PROMPT_GENERATORS
 from ultrarefiner.structures import SegOutput
-from ultrarefiner.utils.command_line import run_tool, tool_parser
+from ultrarefiner.utils.command_line import check_outputs, one_message, run_tool, tool_parser
 
 IMAGE = 224
 FLOORS = (0.0, 0.001, 0.01)
@@ -49,10 +50,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     parser = tool_parser(__doc__)
     parser.add_argument('--sizes', type=float, nargs='+', default=[10, 25, 50], help='half-heights in pixels of 224')
-    parser.add_argument('--csv', help='also write every number to this file')
+    parser.add_argument('--csv', type=Path, metavar='FILE', help='also write every number to this file')
+    parser.add_argument('--overwrite', action='store_true', help='replace an earlier file')
     options = parser.parse_args(argv)
     if not all(2 <= size <= 55 for size in options.sizes):
         parser.error('--sizes takes 2 to 55: the shapes have to fit into the image')
+    with one_message():
+        check_outputs(options.csv, overwrite=options.overwrite)
     cases = track(list(product(SHAPES, options.sizes)), 'measuring', console=Console(stderr=True))
     rows = pd.DataFrame([row for shape, size in cases for row in measure(shape, size)])
     console = Console(width=None if sys.stdout.isatty() else 160)

@@ -135,7 +135,7 @@ def stage_costs(cfg: Config, size: tuple[int, int]) -> dict[str, Cost]:
         raise ValueError(f'the model is a {type(model).__name__}, expected a CoarseToFine')
     encoder = image_encoder_of(model.refiner)
     costs = parameter_costs(model, encoder)
-    compute_shapes_in(model.eval(), [model.coarse, encoder])
+    compute_shapes_in(model.eval().requires_grad_(False), [model.coarse, encoder])
     images = [torch.zeros(3, *size, dtype=torch.uint8)]
     if not isinstance(model.coarse, PrecomputedCoarse):
         with Counter() as counter:

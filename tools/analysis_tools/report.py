@@ -1,4 +1,4 @@
-r"""Write one web page about a run, the folds of an experiment, or several experiments: numbers, curves and every case.
+"""Write one web page about a run, the folds of an experiment, or several experiments: numbers, curves and every case.
 
 The page is one file: it opens from the disk, without a network, and can be sent on as it is. It holds the images of
 the cases.
@@ -16,6 +16,7 @@ from rich.console import Console
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import one_message, run_tool, tool_parser
 from ultrarefiner.apis.report import CASES, make_report
+from ultrarefiner.utils.whole_file import whole_file
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -48,18 +49,18 @@ def main(argv: list[str] | None = None) -> None:
         if args.out is not None and out.exists() and not args.overwrite:
             raise FileExistsError(f'{out} exists already; --overwrite replaces it, --out chooses another file')
         with console.status('reading the results') as status:
-            done = 0
-
-            def progress() -> None:
-                nonlocal done
-                done += 1
-                status.update(f'pictures of {done} images')
-
-            report = make_report(args.work_dirs, args.data_dir, args.cases, args.title, progress)
+            report = make_report(
+                args.work_dirs,
+                args.data_dir,
+                args.cases,
+                args.title,
+                lambda done, images: status.update(f'pictures: {done} of {images} images'),
+            )
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(report.html, encoding='utf-8')
+        with whole_file(out) as partial:
+            partial.write_text(report.html, encoding='utf-8')
     for note in report.absent:
-        console.print(f'note: {note}', markup=False, highlight=False)
+        console.print(f'note: {note}', markup=False, highlight=False, soft_wrap=True)
     size = len(report.html) / 2**20
     left_out = f', {report.left_out} left out (--cases)' if report.left_out else ''
     console.print(

@@ -1,4 +1,4 @@
-"""The whole method on the CPU: data, phase 1 on five folds, out-of-fold predictions, phase 2, phase 3, test.
+"""The whole method on the CPU: data, phase 1 on five folds, out-of-fold predictions, phase 2, phase 3, test, report.
 
 Example:
   python tools/demo/all_phases.py                                          (phantom images)
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ultrarefiner.apis.cli import tool_parser
+from ultrarefiner.apis.cli import input_folder, run_tool, tool_parser
 
 TOOLS = Path(__file__).resolve().parents[1]
 PIPELINE = TOOLS.parent / 'configs' / 'pipelines' / 'small.py'
@@ -23,18 +23,20 @@ def main() -> None:
     """Entry point."""
     parser = tool_parser(__doc__)
     parser.add_argument('--work-dir', default='work_dirs/demo', help='where everything goes')
-    parser.add_argument('--data', help='BUSI as downloaded, the folder Dataset_BUSI_with_GT; default: phantom images')
+    parser.add_argument(
+        '--data',
+        type=input_folder('give the folder Dataset_BUSI_with_GT of your download'),
+        help='BUSI as downloaded, the folder Dataset_BUSI_with_GT; default: phantom images',
+    )
     parser.add_argument('--images', type=int, default=240, help='number of phantom images')
     args = parser.parse_args()
     console = Console()
-    source = Path(args.data).resolve() if args.data else None
+    source = args.data.resolve() if args.data else None
     # Each source has a folder of its own, so that results never rest on another one's images.
     name = f'busi-{hashlib.sha256(str(source).encode()).hexdigest()[:8]}' if source else f'phantom-{args.images}'
     root = Path(args.work_dir) / name
     archive = source or root / 'archive'
     if not archive.exists():
-        if source:
-            sys.exit(f'error: {source} does not exist; give the folder Dataset_BUSI_with_GT of your download')
         console.rule('phantom images')
         unfinished = root / 'archive.partial'
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -46,7 +48,8 @@ def main() -> None:
     console.rule('training and testing')
     folders = ('--data-dir', root / 'data', '--out-dir', root)
     run('run_phases.py', PIPELINE, '--dataset', 'busi', '--folds', 0, '--jobs', 2, *folders)
-    console.print(f'Pictures of every test image: {root}/checkpoints/ultrarefiner/busi/fold_0/test/pictures')
+    console.rule('report')
+    run('analysis_tools/report.py', root / 'checkpoints' / 'ultrarefiner' / 'busi' / 'fold_0')
 
 
 def run(tool: str, *arguments) -> None:
@@ -57,4 +60,4 @@ def run(tool: str, *arguments) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main, 'the same command goes on from here')

@@ -4,9 +4,9 @@ Example:
   python tools/misc/check_files.py README.md setup.py
 """
 
-import argparse
-import sys
 from pathlib import Path
+
+from ultrarefiner.utils.command_line import FAULT_FOUND, one_message, run_tool, tool_parser
 
 LARGEST = 500 * 2**10
 MARKS = (b'<<<<<<< ', b'>>>>>>> ')
@@ -15,11 +15,14 @@ BINARY = {'.png', '.jpg', '.gif', '.npy', '.npz', '.pth', '.safetensors', '.zip'
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('files', nargs='+', type=Path, metavar='FILE')
-    found = [fault for path in parser.parse_args(argv).files for fault in faults(path)]
-    print('\n'.join(found), end='\n' if found else '')
-    return bool(found)
+    parser = tool_parser(__doc__)
+    parser.add_argument('files', nargs='+', type=Path, metavar='FILE', help='file to check')
+    options = parser.parse_args(argv)
+    with one_message():
+        found = [fault for path in options.files for fault in faults(path)]
+    for fault in found:
+        print(fault)
+    return FAULT_FOUND if found else 0
 
 
 def faults(path: Path) -> list[str]:
@@ -42,4 +45,4 @@ def faults(path: Path) -> list[str]:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

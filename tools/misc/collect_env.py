@@ -10,7 +10,7 @@ from mmengine.utils.dl_utils import collect_env
 from packaging.requirements import Requirement
 
 from ultrarefiner import __version__
-from ultrarefiner.apis.cli import one_message, tool_parser
+from ultrarefiner.utils.command_line import one_message, run_tool, tool_parser
 from ultrarefiner.utils.project_files import configs_root
 
 # Of the other line of the OpenMMLab packages, which must not be installed beside ours.
@@ -31,7 +31,8 @@ def environment() -> dict[str, str]:
     packages = sorted({Requirement(line).name.lower() for line in requires('ultrarefiner') or ()})
     found.update({name: _version(name) for name in packages if _version(name)})
     found.update({name: f'{_version(name)}, which must not be installed here' for name in UNWANTED if _version(name)})
-    return {'ultrarefiner': f'{__version__}, configs in {configs_root()}', **found}
+    place = 'inside the package' if configs_root().parent.name == '.mim' else 'of a checkout'
+    return {'ultrarefiner': f'{__version__}, configs {place}', **found}
 
 
 def _version(package: str) -> str:
@@ -42,4 +43,4 @@ def _version(package: str) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

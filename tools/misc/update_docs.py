@@ -1,4 +1,4 @@
-"""Bring the generated parts of docs/ up to date: the components page, and the code that pages show from tested files.
+"""Bring the generated parts of docs/ up to date: components, tools, and the code that pages show from tested files.
 
 A page shows a file between two comments: one says `from` and the file's path, relative to the root, the other `end`.
 
@@ -6,6 +6,7 @@ Example:
   python tools/misc/update_docs.py
 """
 
+import ast
 import re
 from pathlib import Path
 
@@ -21,6 +22,16 @@ Everything of this package that a config can name with `type=`, beside what mmse
 `tools/misc/list_components.py` shows it in a terminal; `tools/misc/update_docs.py` makes this page.
 
 """
+TOOLS = ROOT / 'docs' / 'tools.md'
+TOOL_FOLDERS = {
+    '': 'Training, testing, predicting',
+    'demo': 'Trying it out',
+    'analysis_tools': 'Looking into data, models and runs',
+    'dataset_converters': 'Data',
+    'model_converters': 'Weights',
+    'misc': 'Everything else',
+}
+_TABLE = re.compile(r'(<!-- tools -->\n).*?(<!-- end -->)', flags=re.DOTALL)
 _SHOWN = re.compile(r'(<!-- from (\S+) -->\n).*?(<!-- end -->)', flags=re.DOTALL)
 
 
@@ -37,7 +48,21 @@ def main() -> None:
 def pages() -> dict[Path, str]:
     """What each page of docs/ should hold."""
     wanted = {page: _SHOWN.sub(_show, page.read_text()) for page in sorted((ROOT / 'docs').glob('*.md'))}
+    wanted[TOOLS] = _TABLE.sub(lambda match: f'{match[1]}\n{tools_table()}{match[2]}', TOOLS.read_text())
     return {**wanted, COMPONENTS: HEADER + markdown_table(list_components())}
+
+
+def tools_table() -> str:
+    """A Markdown table for each folder of tools/; what a tool is for is the first line of its docstring."""
+    lines = []
+    for folder, title in TOOL_FOLDERS.items():
+        lines += [f'## {title}', '', '| tool | what for |', '|---|---|']
+        for path in sorted((ROOT / 'tools' / folder).glob('*.py')):
+            purpose = (ast.get_docstring(ast.parse(path.read_text())) or '').partition('\n')[0]
+            link = path.relative_to(ROOT).as_posix()
+            lines.append(f'| [`{link}`](../{link}) | {purpose} |')
+        lines.append('')
+    return '\n'.join(lines)
 
 
 def _show(match: re.Match) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from ..registry import (
@@ -20,6 +21,7 @@ from ..registry import (
     STAGE_LOSSES,
     TRANSFORMS,
 )
+from .config_keys import nearest
 
 FAMILIES = (
     PROMPT_GENERATORS,
@@ -64,6 +66,52 @@ def list_components(package: str = 'ultrarefiner') -> list[Component]:
             _component(kind, cls) for _, cls in sorted(registry.module_dict.items()) if cls.__name__ not in in_a_family
         ]
     return [component for component in found if component.module.split('.')[0] == package]
+
+
+def matching_components(what: str, package: str = 'ultrarefiner') -> list[Component]:
+    """The components of a kind, or of a name.
+
+    Args:
+        what (str): Part of a kind, such as 'refiner'; where no kind has it, part of a name, such as 'box', or a
+            pattern of a name, such as '*Box'; upper and lower case are alike. '' gives all.
+        package (str): As for `list_components`.
+
+    Raises:
+        ValueError: If nothing matches; the message has the nearest names, and the kinds.
+    """
+    components = list_components(package)
+    wanted = what.lower()
+    pattern = wanted if any(sign in wanted for sign in '*?[') else f'*{wanted}*'
+    found = [part for part in components if wanted in part.kind]
+    found = found or [part for part in components if fnmatchcase(part.name.lower(), pattern)]
+    if not found:
+        kinds = dict.fromkeys(part.kind for part in components)
+        near = nearest(what, [part.name for part in components])
+        raise ValueError(f'no component of {package} is called {what!r}{near}; the kinds are {", ".join(kinds)}')
+    return found
+
+
+def find_component(name: str) -> type | None:
+    """The class that ``type=name`` in a config stands for, ours or mmseg's, mmcv's, mmengine's; None without one."""
+    for registry in (MODELS, *NODES.values()):
+        registry.import_from_location()
+        found = registry.get(name)
+        if isinstance(found, type):
+            return found
+    return None
+
+
+def config_text(cls: type) -> str:
+    """How a config names a component, with every argument and its default; those without one are to be given."""
+    lines = [f"    type='{cls.__name__}',"]
+    for name, parameter in inspect.signature(cls).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        required = parameter.default is parameter.empty
+        lines.append(
+            f'    {name}={"..." if required else repr(parameter.default)},{"  # required" if required else ""}'
+        )
+    return '\n'.join(['dict(', *lines, ')'])
 
 
 def markdown_table(components: list[Component]) -> str:

@@ -68,7 +68,10 @@ def complete_config(cfg: Config, options: dict | None = None) -> Config:
         # The file's own custom_imports were imported while it was read.
         if any(key.startswith('custom_imports') for key in options):
             import_modules_from_strings(**cfg.custom_imports)
-    name = (cfg.get('model') or {}).get('coarse', {}).pop('name', None)
+    model = cfg.get('model') or {}
+    if not isinstance(model, dict) or not isinstance(model.get('coarse', {}), dict):
+        raise ValueError(f'the model of the config is {model!r}, expected a dict whose entry coarse, if any, is a dict')
+    name = model.get('coarse', {}).pop('name', None)
     if name is not None:
         cfg.setdefault('coarse_name', name)
     values = {name: cfg.get(name) for name in LATE_VARIABLES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +20,7 @@ from .report_charts import dice_scatter, learning_curves, quality_scatter
 from .report_settings import main_settings, run_facts
 from .report_tables import comparison, metric_rows, run_rows, stratum_rows
 from .result_pictures import DataFolder, ResultPictures, find_data
-from .work_dir import WorkDir, read_work_dirs
+from .work_dir import Results, WorkDir, read_work_dirs
 
 CASES = 150
 
@@ -44,7 +45,7 @@ class Experiment:
     @property
     def rows(self) -> pd.DataFrame:
         """The results of all runs, one below the other."""
-        return pd.concat([run.results.rows for run in self.measured], ignore_index=True)
+        return pd.concat([run.rows for run in self.measured], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def make_report(
     data_dir: str | Path | None = None,
     cases: int = CASES,
     title: str | None = None,
-    progress: Callable[[], Any] = lambda: None,
+    progress: Callable[[int, int], Any] = lambda done, images: None,
 ) -> Report:
     """Make the report.
 
@@ -82,7 +83,7 @@ def make_report(
         data_dir (str | Path, optional): Where the datasets lie now, see `find_data`.
         cases (int): How many images the gallery shows at most, see `choose_images`.
         title (str, optional): Defaults to the name of the config.
-        progress (Callable[[], Any]): Is called after every image.
+        progress (Callable[[int, int], Any]): Is called after every image, with the number of those done and of all.
 
     Returns:
         Report: The page.
@@ -96,28 +97,27 @@ def make_report(
     runs = read_work_dirs(work_dirs)
     experiments = _experiments(runs)
     data, absent = _find_data(runs, data_dir)
-    groups = {(name, image): f'{name}/{group}' for name, folder in data.items()
-              for image, group in folder.splits.groups.items()}  # fmt: skip
+    groups = _groups(data)
     measured = [run for run in runs if run.results is not None]
-    all_rows = pd.concat([run.results.rows for run in measured]) if measured else pd.DataFrame(columns=IMAGE)
+    all_rows = pd.concat([run.rows for run in measured]) if measured else pd.DataFrame(columns=IMAGE)
     chosen = choose_images(all_rows, cases) if measured else []
     total = len(all_rows[IMAGE].drop_duplicates())
-    gallery = make_cases([(run, _pictures(run, data)) for run in measured], chosen, progress)
+    pictures = [(run, _pictures(run.results, data)) for run in measured if run.results is not None]
+    gallery = make_cases(pictures, chosen, lambda done: progress(done, len(chosen)))
     gallery['runs'] = [run.label for run in measured]
     without = gallery.pop('without')
     if data and without:
         absent.append(f'{without} images of the gallery were not found in the dataset.')
     notes = _notes(runs, absent, data)
     parts = [experiment for experiment in experiments if experiment.measured]
-    chosen_set = set(chosen)
     content = dict(
         title=title or _title(runs, experiments),
         made=f'{datetime.now():%Y-%m-%d %H:%M}',
         version=__version__,
         notes=notes,
-        grouped=bool(groups) and any((r['dataset'], r['name']) in groups for _, r in all_rows.head(1).iterrows()),
+        grouped=any(image in groups for image in zip(all_rows['dataset'], all_rows['name'])),
         limits=dict(tie=TIE, small=f'{SMALL:.0%}', large=f'{LARGE:.0%}'),
-        experiments=[_numbers(part, groups, chosen_set) for part in parts],
+        experiments=[_numbers(part, groups, set(chosen)) for part in parts],
         comparison=_comparison(parts, groups),
         compared=len(parts) > 1,
         curves=[dict(label=run.label, **learning_curves(run.log)) for run in runs if run.log is not None],
@@ -134,17 +134,18 @@ def _experiments(runs: Sequence[WorkDir]) -> list[Experiment]:
     by_key: dict[str, list[WorkDir]] = {}
     for run in runs:
         by_key.setdefault(run.experiment(), []).append(run)
-    labels = [_common([run.label for run in members]) or members[0].config_name for members in by_key.values()]
-    twice = {label for label in labels if labels.count(label) > 1}
-    names = [label if label not in twice else members[0].label for label, members in zip(labels, by_key.values())]
-    return [Experiment(label, members) for label, members in zip(names, by_key.values())]
+    # What the labels of an experiment begin with, if no other experiment's do.
+    labels = ['/'.join(os.path.commonprefix([run.label.split('/') for run in members])) for members in by_key.values()]
+    return [
+        Experiment(label if label and labels.count(label) == 1 else members[0].label, members)
+        for label, members in zip(labels, by_key.values())
+    ]
 
 
-def _common(labels: Sequence[str]) -> str:
-    """The parts that labels begin with in common."""
-    parts = [label.split('/') for label in labels]
-    same = [column[0] for column in zip(*parts) if len(set(column)) == 1]
-    return '/'.join(same)
+def _groups(data: dict[str, DataFolder]) -> dict[tuple[str, str], str]:
+    return {
+        (name, image): f'{name}/{of}' for name, folder in data.items() for image, of in folder.splits.groups.items()
+    }
 
 
 def _find_data(runs: Sequence[WorkDir], data_dir: str | Path | None) -> tuple[dict[str, DataFolder], list[str]]:
@@ -157,16 +158,16 @@ def _find_data(runs: Sequence[WorkDir], data_dir: str | Path | None) -> tuple[di
     return data, list(dict.fromkeys(absent))
 
 
-def _pictures(run: WorkDir, data: dict[str, DataFolder]) -> ResultPictures:
-    rows = run.results.rows
-    return ResultPictures(run.results.folder, data, classes_of(rows), 'refined/Dice' in rows)
+def _pictures(results: Results, data: dict[str, DataFolder]) -> ResultPictures:
+    rows = results.rows
+    return ResultPictures(results.folder, data, classes_of(rows), 'refined/Dice' in rows)
 
 
 def _notes(runs: Sequence[WorkDir], absent: Sequence[str], data: dict[str, DataFolder]) -> list[str]:
     """What is missing, with the runs that it is about where there are several."""
     of_runs: dict[str, list[str]] = {}
     for run in runs:
-        for text in [*run.absent, *(_result_notes(run, data) if run.results is not None else [])]:
+        for text in [*run.absent, *([] if run.results is None else _result_notes(run.results, data))]:
             of_runs.setdefault(text, []).append(run.label)
     notes = []
     for text, labels in of_runs.items():
@@ -175,17 +176,17 @@ def _notes(runs: Sequence[WorkDir], absent: Sequence[str], data: dict[str, DataF
     return [*notes, *absent]
 
 
-def _result_notes(run: WorkDir, data: dict[str, DataFolder]) -> list[str]:
+def _result_notes(results: Results, data: dict[str, DataFolder]) -> list[str]:
     """What the results of a run lack."""
     notes = []
     folders = dict(masks='masks')
-    if 'refined/Dice' in run.results.rows:
+    if 'refined/Dice' in results.rows:
         folders.update(coarse='coarse masks', prompts='prompts')
-    missing = [what for folder, what in folders.items() if not (run.results.folder / folder).is_dir()]
+    missing = [what for name, what in folders.items() if not (results.folder / name).is_dir()]
     if missing:
         what = ' and no '.join(missing)
         notes.append(f'The results hold no {what}: testing again with tools/test.py --out leaves them there.')
-    folder, made = data.get(run.results.summary.get('dataset', '')), run.results.summary.get('split_sha256')
+    folder, made = data.get(results.summary.get('dataset', '')), results.summary.get('split_sha256')
     if folder is not None and made is not None and folder.splits.digest != made:
         now = folder.splits.digest
         notes.append(f'The dataset was split again since this was measured (then {made[:12]}, now {now[:12]}).')
@@ -207,18 +208,16 @@ def _numbers(experiment: Experiment, groups: dict, chosen: set) -> dict[str, Any
     metrics = metric_rows(images, groups)
     scatters = []
     for run in experiment.measured:
-        if 'delta/Dice' in run.results.rows:
+        if 'delta/Dice' in run.rows:
             link = _linker(run, chosen)
             scatters.append(dict(
                 label=run.label,
-                dice=dice_scatter(run.results.rows, link, several),
-                quality=quality_scatter(run.results.rows, link, several),
+                dice=dice_scatter(run.rows, link, several),
+                quality=quality_scatter(run.rows, link, several),
             ))  # fmt: skip
     return dict(
         label=experiment.label,
-        runs=[run.label for run in experiment.measured],
         images=len(images),
-        masks=len(by_class),
         repeated=len(rows) > len(by_class),
         stages=[stage for stage in ('coarse', 'refined', 'delta') if stage in metrics[0]['cells']],
         subset=_subset(experiment),
@@ -232,7 +231,7 @@ def _numbers(experiment: Experiment, groups: dict, chosen: set) -> dict[str, Any
         ]
         if several
         else [],
-        folds=run_rows([(run.label, run.results.rows) for run in experiment.measured]) if len(experiment.measured) > 1
+        folds=run_rows([(run.label, run.rows) for run in experiment.measured]) if len(experiment.measured) > 1
         else [],
         scatters=scatters,
     )  # fmt: skip
@@ -243,7 +242,7 @@ def _linker(run: WorkDir, chosen: set) -> Callable[[pd.Series], str]:
 
 
 def _subset(experiment: Experiment) -> str:
-    subsets = {run.results.summary.get('subset') for run in experiment.measured}
+    subsets = {str(run.summary.get('subset')) for run in experiment.measured}
     names = dict(test='held-out test images', val='validation images')
     return names.get(next(iter(subsets)), 'images') if len(subsets) == 1 else 'images of different subsets'
 
@@ -256,4 +255,10 @@ def _comparison(parts: Sequence[Experiment], groups: dict) -> dict[str, Any] | N
 
 
 def _settings(run: WorkDir) -> dict[str, Any]:
-    return dict(label=run.label, name=run.config_name, facts=run_facts(run), settings=main_settings(run.cfg), config=run.config_text)
+    return dict(
+        label=run.label,
+        name=run.config_name,
+        facts=run_facts(run),
+        settings=main_settings(run.cfg),
+        config=run.config_text,
+    )

@@ -50,14 +50,14 @@ def case_id(run: str, row: pd.Series) -> str:
 
 
 def make_cases(
-    runs: Sequence[tuple[WorkDir, ResultPictures]], chosen: Sequence[Image], progress: Callable[[], Any]
+    runs: Sequence[tuple[WorkDir, ResultPictures]], chosen: Sequence[Image], progress: Callable[[int], Any]
 ) -> dict[str, Any]:
     """Gather the cases and their pictures.
 
     Args:
         runs (Sequence[tuple[WorkDir, ResultPictures]]): With results.
         chosen (Sequence[Image]): From `choose_images`.
-        progress (Callable[[], Any]): Is called after every image.
+        progress (Callable[[int], Any]): Is called after every image with the number of those done.
 
     Returns:
         dict[str, Any]: Plain values for the page's script: ``metrics``; ``pictures``, an image is there once whatever
@@ -65,10 +65,10 @@ def make_cases(
     """
     pictures: list[dict] = []
     cases: list[dict] = []
-    measured = [name for name in METRICS if any(f'{s}/{name}' in run.results.rows for run, _ in runs for s in STAGES)]
+    measured = [name for name in METRICS if any(f'{s}/{name}' in run.rows for run, _ in runs for s in STAGES)]
     tables = [_by_image(run) for run, _ in runs]
     without = 0
-    for dataset, name in chosen:
+    for done, (dataset, name) in enumerate(chosen, start=1):
         place, size = None, None
         for (run, source), table in zip(runs, tables):
             rows = table.get((dataset, name))
@@ -89,7 +89,7 @@ def make_cases(
                 case.update(picture=place, layers=layers[row['class']])
                 case['prompts'] = slots[slot] if slots is not None and slot < len(slots) else None
                 cases.append(case)
-        progress()
+        progress(done)
     metrics = [
         dict(name=name, unit=METRICS[name].unit, digits=METRICS[name].digits, higher=METRICS[name].higher_is_better)
         for name in measured
@@ -98,7 +98,7 @@ def make_cases(
 
 
 def _by_image(run: WorkDir) -> dict[Image, list[pd.Series]]:
-    rows = run.results.rows.copy()
+    rows = run.rows.copy()
     for stratum, part in size_strata(rows).items():
         rows.loc[part.index, 'stratum'] = stratum
     if 'delta/Dice' in rows:

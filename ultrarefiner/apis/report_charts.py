@@ -35,12 +35,12 @@ def learning_curves(log: pd.DataFrame) -> dict[str, Any]:
         lines = [Series(s, s, _points(validations, step, f'{s}/{name}')) for s in STAGES if f'{s}/{name}' in columns]
         if not any(line.points for line in lines):
             continue
-        entry = dict(name=name, stages=[line.name for line in lines], delta=None)
-        entry['chart'] = line_chart(lines, x_label, f'{name} of each validation: {" and ".join(entry["stages"])}')
+        stages, delta = [line.name for line in lines], None
         if f'delta/{name}' in columns:
-            delta = [Series('delta', 'delta', _points(validations, step, f'delta/{name}'))]
-            entry['delta'] = line_chart(delta, x_label, f'{name}, refined minus coarse, of each validation', True)
-        metrics.append(entry)
+            change = [Series('delta', 'delta', _points(validations, step, f'delta/{name}'))]
+            delta = line_chart(change, x_label, f'{name}, refined minus coarse, of each validation', zero_line=True)
+        chart = line_chart(lines, x_label, f'{name} of each validation: {" and ".join(stages)}')
+        metrics.append(dict(name=name, stages=stages, chart=chart, delta=delta))
     return dict(metrics=metrics, losses=_losses(training), validations=len(validations))
 
 
@@ -52,7 +52,8 @@ def dice_scatter(rows: pd.DataFrame, link: Link, several_classes: bool) -> dict[
             values = f'{row["coarse/Dice"]:.3f} → {row["refined/Dice"]:.3f}'
             label = f'{_title(row, several_classes)}: Dice {values}'
             points.append(Point(row['coarse/Dice'], row['refined/Dice'], outcome, label, link(row)))
-    chart = scatter_chart(points, 'coarse Dice', 'refined Dice', 'Dice of each mask before and after refining')
+    about = 'Dice of each mask before and after refining; arrow keys go from point to point'
+    chart = scatter_chart(points, 'coarse Dice', 'refined Dice', about)
     return dict(chart=chart, **win_tie_loss(rows))
 
 

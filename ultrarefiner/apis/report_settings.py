@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..evaluation.per_image_csv import count_images
 from ..evaluation.training_log import best_row, default_metric
 from .work_dir import CSV, STARTED, WorkDir
 
@@ -16,16 +17,16 @@ Facts = list[tuple[str, str]]
 
 def run_facts(run: WorkDir) -> Facts:
     """What the run is, beside its config's name; what is not known is left out."""
-    cfg, summary = run.cfg or {}, run.results.summary if run.results else {}
-    splits = run.record.get('splits') or {}
+    cfg, summary = run.cfg or {}, run.summary
+    splits = run.record.get('splits') or {summary.get('dataset'): summary.get('split_sha256')}
     facts = [
         ('Dataset', _listed(cfg.get('dataset') or summary.get('dataset') or '')),
-        ('Split', ', '.join(f'{name} {digest[:12]}' for name, digest in splits.items())),
+        ('Split', ', '.join(f'{name} {digest[:12]}' for name, digest in splits.items() if digest)),
         ('Fold', _text(cfg.get('fold', summary.get('fold')))),
-        ('Phase', PHASES.get(cfg.get('phase'), _text(cfg.get('phase')))),
+        ('Phase', PHASES.get(str(cfg.get('phase')), _text(cfg.get('phase')))),
         ('Seed', _text((cfg.get('randomness') or {}).get('seed'))),
         ('Precision', _text(run.record.get('precision'))),
-        ('Trained', _started(run.path)),
+        ('Trained', _started(run.path) if run.record or run.log is not None else ''),
         ('Checkpoint', _checkpoint(run)),
         ('Tested', _tested(run)),
     ]
@@ -71,24 +72,24 @@ def main_settings(cfg: Any) -> Facts:
 
 def _checkpoint(run: WorkDir) -> str:
     tested = (run.results.cfg or {}).get('load_from') if run.results else None
-    parts = [Path(tested).name] if tested else ['best.pth'] if (run.path / 'best.pth').is_file() else []
-    best = None if run.log is None else best_row(run.log)
-    if parts == ['best.pth'] and best is not None:
-        key = default_metric(run.log)
-        when = (
-            f'epoch {best["epoch"]:.0f}' if 'epoch' in best and best['epoch'] > 0 else f'iteration {best["iter"]:.0f}'
-        )
-        parts.append(f'{when}, {key} {best[key]:.4f} on validation')
-    return ': '.join(parts)
+    name = Path(tested).name if tested else 'best.pth' if (run.path / 'best.pth').is_file() else ''
+    key = None if run.log is None else default_metric(run.log)
+    if name != 'best.pth' or run.log is None or key is None:
+        return name
+    best = best_row(run.log, key)
+    if best is None:
+        return name
+    when = f'epoch {best["epoch"]:.0f}' if best.get('epoch', 0) > 0 else f'iteration {best["iter"]:.0f}'
+    return f'{name}: {when}, {key} {best[key]:.4f} on validation'
 
 
 def _tested(run: WorkDir) -> str:
     if run.results is None:
         return ''
     made = datetime.fromtimestamp((run.results.folder / CSV).stat().st_mtime)
-    subset = run.results.summary.get('subset')
-    images = {'test': 'held-out test images', 'val': 'validation images of the fold'}.get(subset, 'images')
-    count = len(run.results.rows[['dataset', 'name']].drop_duplicates())
+    names = dict(test='held-out test images', val='validation images of the fold')
+    images = names.get(str(run.summary.get('subset')), 'images')
+    count = count_images(run.rows)
     return f'{made:%Y-%m-%d %H:%M}, {count} {images}'
 
 

@@ -18,20 +18,21 @@ DASH = '–'
 
 
 def metric_rows(images: pd.DataFrame, groups: Groups) -> list[dict]:
-    """One row a metric: ``name``, ``unit``, ``better`` and, by stage, ``value``, ``interval`` and ``look``; ``p``."""
+    """One row a metric: ``name``, ``unit`` and, by stage, ``value``, ``interval`` and ``look``; ``p``."""
     rows = []
-    for name, row in interval_table(images, groups).iterrows():
+    table = interval_table(images, groups)
+    for name, (_, row) in zip(table.index.astype(str), table.iterrows()):
         metric = METRICS[name]
         cells = {stage: _cell(row, stage, metric) for stage in (*STAGES, 'delta') if stage in row}
-        better = 'higher is better' if metric.higher_is_better else 'lower is better'
-        rows.append(dict(name=name, unit=metric.unit, better=better, cells=cells, p=p_text(row.get('p', math.nan))))
+        rows.append(dict(name=name, unit=metric.unit, cells=cells, p=p_text(row.get('p', math.nan))))
     return rows
 
 
 def stratum_rows(rows: pd.DataFrame, groups: Groups) -> list[dict]:
     """One row a lesion size: ``title``, ``count``, ``cells`` by stage, ``win``, ``tie``, ``loss``, ``empty``."""
     shown = []
-    for name, row in stratum_table(rows, groups).iterrows():
+    table = stratum_table(rows, groups)
+    for name, (_, row) in zip(table.index.astype(str), table.iterrows()):
         dice = row.rename({f'{stage}/Dice': stage for stage in (*STAGES, 'delta')})
         cells = {stage: _cell(dice, stage, METRICS['Dice']) for stage in (*STAGES, 'delta') if stage in dice}
         stages = [stage for stage in STAGES if stage in cells]
@@ -105,7 +106,7 @@ def p_text(p: float) -> str:
     return DASH if not math.isfinite(p) else '<0.001' if p < 0.001 else f'{p:.3f}'
 
 
-def look(delta: float, metric: Metric) -> str:
+def _look(delta: float, metric: Metric) -> str:
     """'better', 'worse' or 'same', at the digits that are shown."""
     rounded = round(delta, metric.digits)
     return 'same' if not rounded else 'better' if (rounded > 0) == metric.higher_is_better else 'worse'
@@ -123,14 +124,14 @@ def _cell(row: pd.Series, key: str, metric: Metric) -> dict:
     return dict(
         value=_minus(with_arrow(value, metric)) if is_change else f'{value:.{metric.digits}f}',
         interval=_minus(f'{low:{sign}.{metric.digits}f}{to}{high:{sign}.{metric.digits}f}') if known else '',
-        look=look(value, metric) if is_change and known and low * high > 0 else '',
+        look=_look(value, metric) if is_change and known and low * high > 0 else '',
     )
 
 
 def _plain_cells(row: dict) -> dict:
     cells = {stage: dict(value=f'{row[stage]:.4f}', look='') for stage in STAGES if stage in row}
     if 'delta' in row:
-        cells['delta'] = dict(value=_minus(with_arrow(row['delta'])), look=look(row['delta'], METRICS['Dice']))
+        cells['delta'] = dict(value=_minus(with_arrow(row['delta'])), look='')
     return cells
 
 

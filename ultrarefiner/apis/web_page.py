@@ -25,6 +25,7 @@ from ..structures import Prompts
 from ..structures.prompts import KINDS
 from ..utils.stage_files import mask_picture
 from ..visualization.report import mask_path, picture_size, picture_uri
+from .image_sources import SAVE_AS_PNG
 from .interactive import InteractiveRefinement
 
 MAX_PIXELS = 40_000_000
@@ -122,7 +123,7 @@ class WebPage:
         try:
             return self._open(visitor, Path(name).stem, partial(_checked, file))
         except (OSError, ValueError) as error:
-            raise ValueError(str(error).replace(path, name).replace(str(file), name)) from error
+            raise ValueError(str(error).replace(path, f'“{name}”').replace(str(file), f'“{name}”')) from error
         finally:
             # Images of patients are not left behind.
             file.unlink(missing_ok=True)
@@ -188,7 +189,7 @@ def build_page(model: CoarseToFine, name: str) -> Any:
             value=page.description(),
             html_template=_asset('editor.html'),
             css_template=_asset('editor.css'),
-            js_on_load=_asset('editor.js'),
+            js_on_load=_asset('editor.js') + _asset('editor_input.js'),
             apply_default_css=False,
             elem_id='editor',
         )
@@ -240,13 +241,15 @@ def import_gradio() -> Any:
 
 
 def _checked(file: Path) -> Path:
-    """The file, unless its image is too large for a page."""
+    """The file, unless it is no image, or one that is too large for a page or of more than 8 bits."""
     try:
         header = read_header(file)
     except Image.DecompressionBombError as error:
         raise ValueError(f'{file} is too large for this page; cut it, or use tools/predict.py') from error
     except OSError as error:
         raise ValueError(f'{file} is no image that can be read; take a PNG, JPEG, BMP or TIFF file') from error
+    if not header.is_eight_bit:
+        raise ValueError(f'{file} has more than 8 bits a channel (mode {header.mode}); {SAVE_AS_PNG}')
     if header.height * header.width > MAX_PIXELS:
         raise ValueError(
             f'{file} has {header.width} × {header.height} pixels, and this page takes up to '

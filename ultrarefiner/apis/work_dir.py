@@ -20,7 +20,7 @@ from .config import DECISIVE_KEYS
 from .training_record import read_record
 
 CSV = 'per_image.csv'
-RESULTS = ('test', 'val')  # the folders that are looked for, the first counts
+RESULTS = ('test', 'val')  # folders of results, the first goes before
 REQUIRED = ('dataset', 'name', 'class', 'area/image', 'area/ground_truth')
 STARTED = re.compile(r'\d{8}_\d{6}')  # mmengine's folder of a start
 OF_THE_RUN = re.compile(r'\b(fold|seed)_\d+')
@@ -55,7 +55,7 @@ class WorkDir:
         cfg (Config, optional): The same, read.
         record (dict): Of ``training.json``; empty if there is none.
         log (pd.DataFrame, optional): Of `read_training_log`.
-        results (Results, optional): Of the test, else of the validation.
+        results (Results, optional): Of the test; of the validation where no run that is read with it has a test.
         absent (Sequence[str]): What is missing, one sentence each.
     """
 
@@ -68,6 +68,16 @@ class WorkDir:
     log: pd.DataFrame | None = None
     results: Results | None = None
     absent: Sequence[str] = ()
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The results of each image; without results there are no rows."""
+        return pd.DataFrame() if self.results is None else self.results.rows
+
+    @property
+    def summary(self) -> dict:
+        """What was written beside them; empty without results."""
+        return {} if self.results is None else self.results.summary
 
     def experiment(self) -> str:
         """What the folds and seeds of one experiment share and no other run has: its settings, but for those two."""
@@ -91,17 +101,23 @@ def read_work_dirs(paths: Sequence[str | Path]) -> list[WorkDir]:
     resolved = [folder.resolve() for folder in folders]
     if len(set(resolved)) < len(resolved):
         raise ValueError('a work directory is given twice; give each once')
-    return [read_work_dir(folder, label) for folder, label in zip(folders, _labels(resolved))]
+    held = [names for names in map(_held, folders) if names]
+    # Test images and validation images are never mixed.
+    subset = next((name for name in RESULTS if held and all(name in names for names in held)), RESULTS[0])
+    return [_read_work_dir(folder, label, subset) for folder, label in zip(folders, _labels(resolved))]
 
 
-def read_work_dir(path: Path, label: str = '') -> WorkDir:
-    """Read one; see `read_work_dirs`."""
+def _held(path: Path) -> list[str]:
+    return [name for name in RESULTS if (path / name / CSV).is_file()]
+
+
+def _read_work_dir(path: Path, label: str, subset: str) -> WorkDir:
     if not path.is_dir():
         raise FileNotFoundError(f'{path} is no folder; expected the work directory of a training')
     absent: list[str] = []
     config = _config_file(path)
     text = '' if config is None else config.read_text(encoding='utf-8')
-    record, log, results = read_record(path) or {}, None, _read_results(path, absent)
+    record, log, results = read_record(path) or {}, None, _read_results(path, subset, absent)
     try:
         log = read_training_log(path)
     except FileNotFoundError:
@@ -124,16 +140,19 @@ def read_work_dir(path: Path, label: str = '') -> WorkDir:
     return WorkDir(path, label, name, text, cfg, record, log, results, tuple(absent))
 
 
-def _read_results(path: Path, absent: list[str]) -> Results | None:
-    folders = [path, *(path / name for name in RESULTS)]
-    found = [folder for folder in folders if (folder / CSV).is_file()]
-    if not found:
-        absent.append(
-            'Nothing has been tested yet: tools/test.py CONFIG CHECKPOINT --out WORK_DIR/test gives the tables and '
-            'the pictures of each image.'
-        )
+def _read_results(path: Path, subset: str, absent: list[str]) -> Results | None:
+    folder = path if (path / CSV).is_file() else path / subset
+    if not (folder / CSV).is_file():
+        others = _held(path)
+        if others:
+            what = f'Its results in {others[0]}/ are of other images than the {subset}/ of the other runs: left out.'
+        else:
+            what = (
+                'Nothing has been tested yet: tools/test.py CONFIG CHECKPOINT --out WORK_DIR/test gives the tables and '
+                'the pictures of each image.'
+            )
+        absent.append(what)
         return None
-    folder = found[0]
     try:
         rows = read_rows(folder / CSV)
     except (ValueError, pd.errors.ParserError) as error:

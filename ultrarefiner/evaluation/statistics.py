@@ -85,7 +85,7 @@ def paired_test(
         seed (int): The same data and seed give the same value. Defaults to 0.
 
     Returns:
-        float: In (0, 1]; 1 where there is no difference at all.
+        float: In (0, 1]; 1 where there is no difference at all, or one group only, whose sign says nothing.
 
     Raises:
         ValueError: If there are no values, one is not finite, or the numbers of values or groups differ.
@@ -93,7 +93,7 @@ def paired_test(
     if len(first) != len(second):
         raise ValueError(f'paired_test: {len(first)} and {len(second)} values, expected those of the same images')
     sums, _ = _by_group(np.asarray(first, float) - np.asarray(second, float), groups)
-    if not sums.any():
+    if len(sums) < 2 or not sums.any():
         return 1.0
     result = stats.permutation_test(
         (sums,),

@@ -124,11 +124,17 @@ def one_message():
         yield
     except BrokenPipeError:  # An OSError, but no mistake; `run_tool` knows what it means.
         raise
-    except USER_ERRORS as error:
-        if os.environ.get('ULTRAREFINER_DEBUG') == '1':
+    except (*USER_ERRORS, AttributeError) as error:
+        # Of all missing attributes only that of a config is the user's.
+        missing_key = isinstance(error, AttributeError)
+        if os.environ.get('ULTRAREFINER_DEBUG') == '1' or (missing_key and "'ConfigDict' object" not in str(error)):
             raise
-        # str() of a KeyError is the repr of its message.
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        if missing_key:
+            message = (
+                f'the config is not complete, it lacks {str(error).split()[-1]}; files of configs/_base_ are parts'
+            )
+        else:  # str() of a KeyError is the repr of its message.
+            message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f'error: {message}', file=sys.stderr)
         sys.exit(USER_MISTAKE)
 

@@ -34,6 +34,7 @@ class Options:
         threads (int): Of PyTorch on the CPU.
         fast_matmul (str): The fastest float32 matmul path that still computes in float32 here, see
             `machine.MatmulPeaks`: 'medium' on most CPUs, 'highest' where 'medium' is another precision.
+        model (str, optional): Config, checkpoint or package of the section 'stages'. None takes one of the project's.
     """
 
     device: str = 'cpu'
@@ -43,6 +44,7 @@ class Options:
     size: str = 'full'
     threads: int = 1
     fast_matmul: str = 'medium'
+    model: str | None = None
 
     @property
     def settings(self) -> list[tuple[str, str]]:

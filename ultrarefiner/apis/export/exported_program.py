@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from ...models.segmentors import CoarseToFine
+from ...utils.whole_folder import whole_folder
 from .pipeline_file import PIPELINE_FILE, write_pipeline_file
 from .stage_graphs import StageGraph, stage_graphs
-from ...utils.whole_folder import whole_folder
 
 
 def write_exported_program(
-    model: CoarseToFine, folder: str | Path, source: str, force: bool = False
+    model: CoarseToFine,
+    folder: str | Path,
+    source: str,
+    force: bool = False,
+    report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, float]:
     """Write ``coarse.pt2``, ``image_encoder.pt2``, ``decoder.pt2`` and ``pipeline.json``.
 
@@ -23,6 +28,7 @@ def write_exported_program(
         folder (str | Path): To make.
         source (str): Where the model comes from, for messages.
         force (bool): Whether to replace an earlier export. Defaults to False.
+        report (Callable, optional): Called with a line before each network, which can take minutes.
 
     Returns:
         dict[str, float]: The largest difference between program and model by output.
@@ -36,6 +42,7 @@ def write_exported_program(
         graphs = stage_graphs(model, source)
         files = {stage: f'{stage}.pt2' for stage in graphs}
         for stage, graph in graphs.items():
+            report(f'{files[stage]}: {graph.parameters:,} parameters')
             write_graph(graph, partial / files[stage])
             differences |= compare(graph, partial / files[stage])
         write_pipeline_file(partial, model, graphs, files, differences=differences)

@@ -8,14 +8,15 @@ import io
 import logging
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from ...models.segmentors import CoarseToFine
+from ...utils.whole_folder import whole_folder
 from .pipeline_file import PIPELINE_FILE, write_pipeline_file
 from .stage_graphs import StageGraph, stage_graphs
-from ...utils.whole_folder import whole_folder
 
 RUNNER = Path(__file__).resolve().parents[1] / 'onnx_pipeline.py'
 NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
@@ -26,7 +27,13 @@ LARGEST_FILE = 2**30
 TOLERANCE = 1e-3
 
 
-def write_onnx(model: CoarseToFine, folder: str | Path, source: str, force: bool = False) -> dict[str, float]:
+def write_onnx(
+    model: CoarseToFine,
+    folder: str | Path,
+    source: str,
+    force: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, float]:
     """Write ``coarse.onnx``, ``image_encoder.onnx``, ``decoder.onnx``, ``pipeline.json`` and ``onnx_pipeline.py``.
 
     Each graph takes any number of images, and is compared with the model before the folder is there.
@@ -36,6 +43,7 @@ def write_onnx(model: CoarseToFine, folder: str | Path, source: str, force: bool
         folder (str | Path): To make.
         source (str): Where the model comes from, for messages.
         force (bool): Whether to replace an earlier export. Defaults to False.
+        report (Callable, optional): Called with a line before each network, which can take minutes.
 
     Returns:
         dict[str, float]: The largest difference between ONNX and PyTorch by output.
@@ -53,6 +61,7 @@ def write_onnx(model: CoarseToFine, folder: str | Path, source: str, force: bool
         graphs = stage_graphs(model, source)
         files = {stage: f'{stage}.onnx' for stage in graphs}
         for stage, graph in graphs.items():
+            report(f'{files[stage]}: {graph.parameters:,} parameters')
             write_graph(graph, partial / files[stage])
             differences |= compare(graph, partial / files[stage])
         write_pipeline_file(partial, model, graphs, files, opset=OPSET, differences=differences)

@@ -21,7 +21,7 @@ SELECTIONS = dict(
     ArgmaxSelection=': multimask_output=True, and the mask of the highest predicted IoU',
     SingleMaskSelection=': multimask_output=False',
     SoftmaxSelection=': multimask_output=True, return_logits=True, and the mean of the logits weighted by '
-    'softmax(predicted IoU / temperature)',
+    'softmax(predicted IoU / {temperature})',
 )
 
 
@@ -47,9 +47,11 @@ def write_sam(model: CoarseToFine, path: str | Path, source: str, force: bool = 
     """
     path, refiner = Path(path), sam_of(model, source)
     selection = type(refiner.selection).__name__
+    temperature = getattr(refiner.selection, 'temperature', None)
+    how = SELECTIONS.get(selection, '').format(temperature=temperature)
     notes = [
         f'its images have to be prepared as {refiner.input_profile}',
-        f'of its candidates the refiner makes one mask by {selection}{SELECTIONS.get(selection, "")}',
+        f'of its candidates the refiner makes one mask by {selection}{how}',
     ]
     if refiner is not model.refiner:
         notes.append(
@@ -75,7 +77,7 @@ def write_sam(model: CoarseToFine, path: str | Path, source: str, force: bool = 
         registry=published,
         architecture=vars(refiner.architecture),
         input_profile=refiner.input_profile.as_dict(),
-        selection=type(refiner.selection).__name__,
+        selection=dict(type=selection) | ({} if temperature is None else dict(temperature=temperature)),
         classes=list(model.dataset_meta['classes']),
         provenance=model.provenance,
     )
@@ -101,8 +103,8 @@ def sam_of(model: CoarseToFine, source: str) -> SAMRefiner | TransformersRefiner
         raise ValueError(f'{source} has no refiner, it is of phase 1; give a checkpoint of phase 2 or 3')
     name = type(model.refiner).__name__
     raise ValueError(
-        f'the refiner of {source}, {name}, holds {len(found)} SAM, expected one, alone or in a wrapper; hand it on with '
-        '--format package'
+        f'the refiner of {source}, {name}, holds {len(found)} SAM, expected one, alone or in a wrapper; hand it '
+        'on with --format package'
     )
 
 

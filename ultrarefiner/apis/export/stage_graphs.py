@@ -38,12 +38,15 @@ class StageGraph:
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
 
+    @property
+    def parameters(self) -> int:
+        """int: How many numbers it holds."""
+        return sum(value.numel() for value in self.module.state_dict().values())
+
     def of_images(self, count: int) -> dict[str, Tensor]:
         """The inputs of another number of images, one of the two as often as needed."""
         repeats = -(-count // 2)
-        return {
-            name: value.repeat(repeats, *[1] * (value.ndim - 1))[-count:] for name, value in self.inputs.items()
-        }
+        return {name: value.repeat(repeats, *[1] * (value.ndim - 1))[-count:] for name, value in self.inputs.items()}
 
     @torch.no_grad()
     def run(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:

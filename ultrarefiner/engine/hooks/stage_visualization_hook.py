@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.visualization import BaseVisBackend, LocalVisBackend, Visualizer
 from mmseg.structures import SegDataSample
 from PIL import Image
 
@@ -28,8 +30,9 @@ class StageVisualizationHook(Hook):
         show_dir (str, optional): Folder for a picture of every tested image, ``{dataset}/{name}.png``; with
             ``val_interval`` also of every validated one, under ``epoch_{epoch}``. None saves nothing.
         val_interval (int): Save the validation's pictures every n-th epoch; 0 never does. Defaults to 0.
-        tensorboard_images (int): How many of the first validation images go to the visualizer's backends at each
-            validation, for TensorBoard. Defaults to 0.
+        tensorboard_images (int): How many of the validation's first images, the same ones every time, go to TensorBoard
+            and the visualizer's other backends, at half size, as ``val/{dataset}/{name}``. The local one, which keeps
+            every picture as a file, gets none. Defaults to 0.
     """
 
     def __init__(self, show_dir: str | None = None, val_interval: int = 0, tensorboard_images: int = 0):
@@ -45,14 +48,15 @@ class StageVisualizationHook(Hook):
     def after_val_iter(self, runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]) -> None:
         """Draw a batch of the validation, if it is wanted."""
         saves = self.show_dir is not None and self.val_interval > 0 and runner.epoch % self.val_interval == 0
+        backends = _remote_backends(runner.visualizer) if is_main_process() else []
         for image, sample in zip(data_batch['inputs'], outputs):
-            shows = is_main_process() and self._images_shown < self.tensorboard_images
+            shows = backends and self._images_shown < self.tensorboard_images
             if not saves and not shows:
                 return
             panels = self._draw(runner.val_loop.dataloader.dataset.metainfo, image, sample)
             if shows:
                 self._images_shown += 1
-                runner.visualizer.add_image(f'val_{Path(sample.metainfo["img_path"]).stem}', panels, step=runner.epoch)
+                _show(backends, sample.metainfo, panels, runner.epoch)
             if saves:
                 _save(panels, result_path(self.show_dir / f'epoch_{runner.epoch}', sample.metainfo))
 
@@ -98,6 +102,19 @@ def _dice(truth: np.ndarray | None, masks: dict[str, np.ndarray | None], classes
         for stage, mask in masks.items()
         if mask is not None
     }
+
+
+def _remote_backends(visualizer: Visualizer) -> list[BaseVisBackend]:
+    return [backend for backend in visualizer._vis_backends.values() if not isinstance(backend, LocalVisBackend)]
+
+
+def _show(backends: list[BaseVisBackend], meta: dict, picture: np.ndarray, step: int) -> None:
+    """Send a picture (height, width, 3) to backends, at half its size: it is kept for every validation."""
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    name = '/'.join(filter(None, ('val', meta.get('dataset'), Path(meta['img_path']).stem)))
+    for backend in backends:
+        backend.add_image(name, small, step=step)
 
 
 def _save(picture: np.ndarray, path: Path) -> None:

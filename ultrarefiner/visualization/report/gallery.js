@@ -65,6 +65,7 @@
     dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
     document.addEventListener('keydown', pressed);
     window.addEventListener('hashchange', follow);
+    window.addEventListener('resize', () => dialog.open && view === 'many' && render());
     reset();
     byId('controls').hidden = false;
   }
@@ -104,7 +105,7 @@
   function card(c) {
     const scores = make('span', { class: 'scores' }, make('span', {}, ['coarse', 'refined'].filter((s) => s in c.values).map((s) => fixed(score(c, s), 3)).join(' → ')));
     if ('delta' in c.values) scores.append(make('span', { class: verdict(change(c), true, 3) }, fixed(change(c), 3, true)));
-    const about = [severalRuns && c.run, severalLabels && c.label, severalSets && c.dataset].filter(Boolean).join(' · ');
+    const about = [severalRuns && !byId('run').value && c.run, severalLabels && c.label, severalSets && c.dataset].filter(Boolean).join(' · ');
     const text = make('span', { class: 'case-text' }, make('strong', {}, c.name), scores, ...(about ? [make('small', {}, about)] : []));
     text.style.display = 'block';
     return make('a', { class: 'case-card', href: `#${c.id}`, id: c.id }, picture(c, [galleryLayer]), text);
@@ -149,8 +150,10 @@
   function render() {
     const c = current;
     const stage = byId('case-stage');
+    const parts = view === 'many' ? panels(c) : [];
     stage.className = view === 'many' ? 'many' : '';
-    if (view === 'many') stage.replaceChildren(...panels(c));
+    stage.style.gridTemplateColumns = '';
+    if (view === 'many') arrange(stage, parts, data.pictures[c.picture]);
     else if (view === 'over') stage.replaceChildren(picture(c, LAYERS.map(({ key }) => key).filter((key) => over.has(key)), { over: true }));
     else stage.replaceChildren(picture(c, [layer], { stage: shownErrors(c) }));
     const pressed = { one: (key) => key === layer, many: () => false, over: (key) => over.has(key) }[view];
@@ -161,9 +164,21 @@
       if (button.dataset.key === 'errors') button.textContent = view === 'one' && layer === 'errors' && two ? `Errors of ${shownErrors(c)}` : 'Errors';
     }
     press(byId('case-views'), (key) => key === view);
-    const lines = [['truth-line', 'ground truth'], ['coarse-line', 'coarse'], ['refined-line', 'refined'], ['prompts-line', 'prompts']];
-    const of = { one: () => LEGENDS[layer], many: () => [...lines, ...LEGENDS.errors], over: () => [...lines.filter(([look]) => over.has(look.slice(0, -5))), ...(over.has('errors') ? LEGENDS.errors : [])] }[view]();
+    const drawn = LAYERS.map(({ key }) => key).filter((key) => !reason(c, key) && (view !== 'over' || over.has(key)));
+    const lines = [['truth', 'ground truth'], ['coarse', 'coarse'], ['refined', 'refined'], ['prompts', 'prompts']];
+    const all = lines.filter(([key]) => drawn.includes(key)).map(([key, text]) => [`${key}-line`, text]);
+    const of = view === 'one' ? LEGENDS[layer] : [...all, ...(drawn.includes('errors') ? LEGENDS.errors : [])];
     legend(byId('case-legend'), c.layers.ignored && of.some(([look]) => look === 'both') ? [...of, ['ignored', 'not counted']] : of);
+  }
+
+  /* As many columns as make the pictures largest without scrolling; two on a telephone, where scrolling is natural. */
+  function arrange(stage, parts, { width, height }) {
+    stage.replaceChildren(...parts);
+    if (window.innerWidth <= 760) return;
+    const [gap, caption, inner] = [16, 32, { w: stage.clientWidth - 40, h: stage.clientHeight - 40 }];
+    const tall = (n) => Math.ceil(parts.length / n) * ((((inner.w - gap * (n - 1)) / n) * (height || 3)) / (width || 4) + caption + gap) - gap;
+    const columns = [1, 2, 3, 4].find((n) => tall(n) <= inner.h) || 4;
+    stage.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
   }
 
   function shownErrors(c) {
@@ -217,7 +232,7 @@
   function others(c) {
     const same = data.cases.filter((o) => o !== c && o.picture === c.picture);
     const links = same.map((o) => make('a', { href: `#${o.id}` }, `${[severalRuns && o.run, severalLabels && o.label].filter(Boolean).join(' · ')} ${fixed(last(o), 3)}`));
-    byId('case-others').replaceChildren(...(links.length ? ['This image also: ', ...links.flatMap((link, index) => (index ? [', ', link] : [link]))] : []));
+    byId('case-others').replaceChildren(...(links.length ? ['Dice of this image elsewhere: ', ...links.flatMap((link, index) => (index ? [', ', link] : [link]))] : []));
   }
 
   function setLayer(key) {
@@ -288,5 +303,19 @@ for (const select of document.querySelectorAll('[data-curves]')) {
     for (const figure of document.querySelectorAll(`[data-curve^="${select.dataset.curves}-"]`)) {
       figure.hidden = figure.dataset.curve !== `${select.dataset.curves}-${select.value}`;
     }
+  });
+}
+
+/* A plot is one stop of the Tab key; the arrow keys go from point to point, from the left to the right. */
+for (const chart of document.querySelectorAll('.chart')) {
+  const place = (link) => Number(link.firstElementChild.getAttribute('cx'));
+  const points = [...chart.querySelectorAll('a')].sort((a, b) => place(a) - place(b));
+  points.forEach((point, index) => point.setAttribute('tabindex', index ? '-1' : '0'));
+  chart.addEventListener('keydown', (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const next = by && points[points.indexOf(event.target.closest('a')) + by];
+    if (!next) return;
+    next.focus();
+    event.preventDefault();
   });
 }

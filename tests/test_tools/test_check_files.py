@@ -1,0 +1,45 @@
+"""Files are refused for what nobody wants in a repository, and for nothing else."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+spec = importlib.util.spec_from_file_location('check_files', ROOT / 'tools' / 'misc' / 'check_files.py')
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+
+
+@pytest.mark.parametrize(
+    'content, said',
+    [
+        (b'a\nb\n', []),
+        (b'', []),
+        (b'a \nb\t\n', [':1: space', ':2: space']),
+        (b'a', ['one newline']),
+        (b'a\n\n', ['one newline']),
+        (b'<<<<<<< mine\n=======\n>>>>>>> theirs\n', [':1: a merge mark', ':3: a merge mark']),
+        (b'a\n' * 300_000, ['586 KiB']),
+    ],
+)
+def test_each_fault_is_named(tmp_path, content, said):
+    path = tmp_path / 'file.md'
+    path.write_bytes(content)
+    faults = tool.faults(path)
+    assert len(faults) == len(said) and all(part in fault for part, fault in zip(said, faults))
+
+
+def test_a_picture_has_no_lines(tmp_path):
+    path = tmp_path / 'picture.png'
+    path.write_bytes(b'\x89PNG \n  ')
+    assert tool.faults(path) == []
+
+
+def test_exit_code_and_message(tmp_path, capsys):
+    path = tmp_path / 'file.md'
+    path.write_text('fine\n')
+    assert tool.main([str(path)]) == 0
+    path.write_text('not')
+    assert tool.main([str(path)]) == 1
+    assert capsys.readouterr().out == f'{path}: has to end with one newline\n'
