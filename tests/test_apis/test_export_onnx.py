@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from export_makers import open_trained, save_trained, trained_cfg
+from export_makers import PROMPTS, open_trained, save_trained, trained_cfg
 from mmengine.registry import init_default_scope
 from PIL import Image
 from segment_anything import SamPredictor
@@ -291,9 +291,8 @@ def generators():
     """Every registered generator that needs no other one named."""
     init_default_scope('ultrarefiner')
     needs = dict(
-        JitterBox=dict(generator=dict(type='MomentBox')),
         PointDropout=dict(generator=dict(type='SoftArgmaxPoint')),
-        RandomPromptSubset=dict(generator=dict(type='MomentBox')),
+        RandomPromptSubset=dict(generator=PROMPTS),
         ComposePrompts=dict(generators=[dict(type='MomentBox')]),
     )
     return [

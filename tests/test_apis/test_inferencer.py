@@ -13,6 +13,7 @@ from small_checkpoint import small_checkpoint, small_config
 
 from ultrarefiner.apis import UltraRefinerInferencer, init_model
 from ultrarefiner.apis.image_sources import ImageSource
+from ultrarefiner.apis.inferencer import warn_of_transforms
 from ultrarefiner.apis.prediction import binary_entropy
 from ultrarefiner.data_preparation.errors import DatasetError
 from ultrarefiner.structures import Prompts
@@ -222,7 +223,7 @@ def test_with_several_classes_given_png_masks_are_labels(paths, tmp_path):
     ('given', 'message'),
     [
         (dict(model='refine'), r'--coarse.*--coarse-masks'),
-        (dict(model=['first', 'two']), r"two.pth has the classes .*'cyst'.*need the same"),
+        (dict(model=['first', 'two']), r"member 2 of .* has the classes .*'cyst'.*need the same"),
         (dict(model=['first', 'second'], coarse=['coarse'] * 3), r"lists of another length: {'model': 2}"),
         (dict(model=[]), 'give a model|another length'),
         (dict(), r'give a model: a checkpoint, a package'),
@@ -308,3 +309,9 @@ def test_a_stream_holds_one_batch(paths, monkeypatch):
 def test_a_missing_file_is_told_when_the_stream_is_asked_for(paths, tmp_path):
     with pytest.raises(DatasetError, match=r'no such file \(1\)'):
         UltraRefinerInferencer(paths['first']).stream([IMAGES[0], tmp_path / 'gone.png'])
+
+
+def test_a_transform_of_the_test_that_is_not_run_is_told():
+    transforms = [dict(type='LoadImage'), dict(type='CLAHE'), dict(type='PackRefinerInputs')]
+    with pytest.warns(UserWarning, match='tested on images after CLAHE, and the inferencer only loads'):
+        warn_of_transforms(Config(dict(test_dataloader=dict(dataset=dict(pipeline=transforms)))))

@@ -24,6 +24,11 @@ def test_sam_profile_equals_segment_anything(shape):
     torch.testing.assert_close(ours, sam.preprocess(resized))
 
 
+def test_a_line_of_pixels_keeps_one_row():
+    profile = InputProfile(size=(64, 64), keep_ratio=True)
+    assert profile.content_size(1, 900) == (1, 64) and profile.content_size(900, 1) == (64, 1)
+
+
 def test_medsam_profile_maps_each_image_to_the_unit_range():
     images = [
         torch.randint(40, 90, (3, 30, 20), dtype=torch.uint8),

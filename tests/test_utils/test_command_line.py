@@ -89,7 +89,7 @@ def test_a_mistake_is_one_line_and_a_bug_is_not(capsys):
         None.model  # noqa: B018
     with pytest.raises(SystemExit, match='2'), one_message():
         Config(dict(x=1)).model  # noqa: B018
-    assert capsys.readouterr().err.startswith("error: the config is not complete, it lacks 'model'; ")
+    assert capsys.readouterr().err.startswith("error: the config is incomplete, it lacks 'model'; ")
     with pytest.raises(BrokenPipeError), one_message():
         raise BrokenPipeError
 

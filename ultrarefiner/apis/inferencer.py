@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ from .prediction import Prediction, binary_entropy
 from .prediction_writer import PredictionWriter
 
 Model = str | Path | Config | CoarseToFine
+TEST_TRANSFORMS = ('LoadImage', 'LoadMask', 'LoadCoarsePrediction', 'PackRefinerInputs')
 PROVENANCE = ('dataset', 'split_sha256', 'fold', 'phase', 'epoch')
 Fault = Callable[[ImageSource, Exception], None]
 
@@ -235,7 +237,9 @@ def open_members(model: Any, weights: Any, coarse: Any, device: str | torch.devi
     """Build the models that are averaged, ready for prediction.
 
     Args:
-        model, weights, coarse: See `UltraRefinerInferencer`.
+        model (Model | Sequence[Model], optional): See `UltraRefinerInferencer`, as the next two.
+        weights (str | Path | Sequence, optional): Checkpoints.
+        coarse (str | Path | Sequence, optional): Checkpoints of phase 1.
         device (str | torch.device, optional): Defaults to a GPU where there is one.
 
     Raises:
@@ -254,22 +258,41 @@ def open_members(model: Any, weights: Any, coarse: Any, device: str | torch.devi
     repeated = {name: lists.get(name, [value]) for name, value in given.items()}
     rows = {name: values * (count // len(values)) for name, values in repeated.items()}
     members = [_open(*row, device) for row in zip(*rows.values())]
-    for member, source in zip(members, rows['model']):
-        if tuple(member.dataset_meta['classes']) != tuple(members[0].dataset_meta['classes']):
+    for number, member in enumerate(members, start=1):
+        classes, expected = (tuple(each.dataset_meta['classes']) for each in (member, members[0]))
+        if classes != expected:
             raise ValueError(
-                f'{source} has the classes {member.dataset_meta["classes"]}, {rows["model"][0]} '
-                f'{members[0].dataset_meta["classes"]}; the members of an ensemble need the same'
+                f'member {number} of the ensemble has the classes {classes}, the first one {expected}; they need the '
+                'same'
             )
     return members
 
 
 def _open(model: Model, weights: str | Path | None, coarse: str | Path | None, device: Any) -> CoarseToFine:
     if not isinstance(model, CoarseToFine):
+        opened = init_model(model, weights, coarse, device)
+        warn_of_transforms(opened.cfg)
         # Without a gradient every image encoder counts as frozen, so that its embeddings can be kept.
-        return init_model(model, weights, coarse, device).requires_grad_(False)
+        return opened.requires_grad_(False)
     if weights is not None or coarse is not None:
         raise ValueError('a model that is built already is taken as it is; give weights and coarse to init_model')
     return model.eval() if device is None else model.to(device).eval()
+
+
+def warn_of_transforms(cfg: Config) -> None:
+    """Warn where a model was tested on images that a transform had changed, which the inferencer does not do.
+
+    Args:
+        cfg (Config): Of the model.
+    """
+    pipeline = (cfg.get('test_dataloader') or {}).get('dataset', {}).get('pipeline') or ()
+    others = [str(transform.type) for transform in pipeline if str(transform.type) not in TEST_TRANSFORMS]
+    if others:
+        warnings.warn(
+            f'the model was tested on images after {", ".join(others)}, and the inferencer only loads them: its '
+            'results may be worse',
+            stacklevel=4,
+        )
 
 
 def use_cache(model: CoarseToFine, options: dict) -> None:

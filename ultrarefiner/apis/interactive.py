@@ -115,7 +115,7 @@ class InteractiveRefinement:
         if to_refine is None:
             raise ValueError('the model is of phase 1: it has no refiner, and its coarse mask is the result')
         given = to_refine.editor.prompts if prompts is None else prompts
-        return self.model.refine(self.model.encode_image([torch.from_numpy(self.image)[None].expand(3,-1,-1)]), to_refine.objects, given, self.size)
+        return self.model.refine(to_refine.embedding, to_refine.objects, given, self.size)
 
     def labels(self, output: SegOutput) -> np.ndarray:
         """The mask of a result: (H, W) uint8, 0 background, k + 1 class k."""
