@@ -11,6 +11,7 @@ from export_makers import open_trained, save_trained, trained_cfg
 
 from ultrarefiner.apis.export import write_exported_program
 from ultrarefiner.apis.export.stage_graphs import stage_graphs
+from ultrarefiner.models.prompt_generators.projections import running_max
 
 # Runs every program on the inputs in a file, in a process that cannot import this package or mmengine.
 ELSEWHERE = """
@@ -79,3 +80,11 @@ def test_points_are_embedded_as_segment_anything_does_it(small_parts, tmp_path, 
             plain((coordinates, labels), boxes, None), original((coordinates, labels), boxes, None)
         ):
             assert torch.equal(found, expected)
+
+
+def test_the_running_maximum_of_a_graph_is_that_of_training(monkeypatch):
+    profile = torch.rand(2, 3, 17, generator=torch.Generator().manual_seed(0))
+    expected = running_max(profile)
+    assert not torch.equal(expected, profile)
+    monkeypatch.setattr(torch.compiler, 'is_compiling', lambda: True)
+    assert torch.equal(running_max(profile), expected)

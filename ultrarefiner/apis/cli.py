@@ -33,7 +33,6 @@ __all__ = [
     'input_folder',
     'one_message',
     'output_held',
-    'resumable',
     'run_options',
     'run_tool',
     'tool_parser',
@@ -157,13 +156,3 @@ class _HeldStream:
 
     def __getattr__(self, name: str):
         return getattr(self.stream, name)
-
-
-@contextlib.contextmanager
-def resumable():
-    """Answer Ctrl-C in a tool that goes on where it stopped with one line and exit code 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print('interrupted; the same command goes on from here', file=sys.stderr)
-        sys.exit(130)

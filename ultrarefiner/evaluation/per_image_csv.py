@@ -29,7 +29,9 @@ def read_rows(path: str | Path) -> pd.DataFrame:
         also where they look like numbers; ``{stage}/{metric}`` are those of the stages 'coarse', 'refined' and
         'delta' (refined minus coarse).
     """
-    return pd.read_csv(path, dtype=dict.fromkeys(('dataset', 'name', 'class'), str), keep_default_na=False)
+    names = dict.fromkeys(('dataset', 'name', 'class'), str)
+    # The parser's default is an approximation, in which means differ from those of the run that wrote the file.
+    return pd.read_csv(path, dtype=names, keep_default_na=False, float_precision='round_trip')
 
 
 def read_means(path: str | Path) -> tuple[dict[str, float], int]:

@@ -130,9 +130,7 @@ def one_message():
         if os.environ.get('ULTRAREFINER_DEBUG') == '1' or (missing_key and "'ConfigDict' object" not in str(error)):
             raise
         if missing_key:
-            message = (
-                f'the config is not complete, it lacks {str(error).split()[-1]}; files of configs/_base_ are parts'
-            )
+            message = f'the config is incomplete, it lacks {str(error).split()[-1]}; files of configs/_base_ are parts'
         else:  # str() of a KeyError is the repr of its message.
             message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f'error: {message}', file=sys.stderr)
