@@ -12,14 +12,14 @@ from pathlib import Path
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import one_message, run_tool, tool_parser
-from ultrarefiner.apis.image_sources import find_sources
-from ultrarefiner.apis.inferencer import UltraRefinerInferencer
+from ultrarefiner.apis.inference.image_sources import find_sources
+from ultrarefiner.apis.inference.inferencer import UltraRefinerInferencer
+from ultrarefiner.apis.inference.prediction_writer import FORMATS
 from ultrarefiner.apis.init_model import CHECKPOINT_ENDINGS
 from ultrarefiner.apis.mixed_precision import add_amp_argument
 from ultrarefiner.apis.model_package import is_package
 from ultrarefiner.apis.model_zoo import list_models
 from ultrarefiner.apis.precompute import progress_bar
-from ultrarefiner.apis.prediction_writer import FORMATS
 from ultrarefiner.datasets.faults import NAMES_SHOWN
 from ultrarefiner.utils.command_line import FAULT_FOUND
 

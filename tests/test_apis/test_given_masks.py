@@ -1,14 +1,13 @@
 """Masks of another program: trained on and tested with the tools, from a folder of PNG files."""
 
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from run_tool import run_tool
 from scipy import ndimage
 
 from ultrarefiner.evaluation.overlap import overlap
@@ -32,12 +31,6 @@ def clean(clean_runner):
     """Every tool starts as in a process of its own."""
 
 
-def run(tool, *arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', [tool, *map(str, arguments)])
-        runpy.run_path(str(TOOLS / tool), run_name='__main__')
-
-
 @pytest.fixture
 def folder(tiny_root, small_parts, tmp_path):
     """The config, and the dataset with a mask of every image beside it: the truth, two pixels wider, 0 and 255."""
@@ -57,9 +50,9 @@ def late(folder):
 
 
 def test_a_refiner_is_trained_on_given_masks_and_tested_on_those_of_the_test_set(folder):
-    run('train.py', folder / 'config.py', *late(folder))
+    run_tool('train.py', folder / 'config.py', *late(folder))
     best = folder / 'out/checkpoints/sam_finetuned/fold_0/best.pth'
-    run('test.py', folder / 'config.py', best, '--out', folder / 'results', *late(folder))
+    run_tool('test.py', folder / 'config.py', best, '--out', folder / 'results', *late(folder))
     rows = pd.read_csv(folder / 'results/per_image.csv')
     assert list(rows.name) == ['t8', 't9']
     for row in rows.itertuples():
@@ -76,12 +69,12 @@ def test_label_maps_that_nobody_announced_are_refused_before_training(folder, ca
     for path in (folder / 'data/tiny/coarse').glob('*.png'):
         Image.fromarray(np.asarray(Image.open(path)) // 255).save(path)
     with pytest.raises(SystemExit):
-        run('train.py', folder / 'config.py', *late(folder))
+        run_tool('train.py', folder / 'config.py', *late(folder))
     assert 'no grey value above 1' in (message := capfd.readouterr().err) and 'coarse_label_map' in message
 
 
 def test_a_missing_mask_of_the_test_set_is_named_before_testing(folder, capfd):
     (folder / 'data/tiny/coarse/t9.png').unlink()
     with pytest.raises(SystemExit):
-        run('test.py', folder / 'config.py', folder / 'none.pth', *late(folder))
+        run_tool('test.py', folder / 'config.py', folder / 'none.pth', *late(folder))
     assert 'no coarse prediction in' in (message := capfd.readouterr().err) and 't9' in message

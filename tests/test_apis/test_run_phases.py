@@ -1,15 +1,14 @@
 """All phases on a tiny dataset, with the tools themselves: what is done is skipped, and a leak is refused."""
 
 import json
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from run_tool import run_tool
 
 from ultrarefiner.apis.out_of_fold import seen_groups
 from ultrarefiner.apis.phases import Pipeline
@@ -59,13 +58,6 @@ def write_tiny_configs(folder: Path, parts: dict) -> Path:
     return pipeline
 
 
-def run(command: list[str]) -> None:
-    """Run a tool in this process, as its command line would."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', command[1:])
-        runpy.run_path(command[1], run_name='__main__')
-
-
 @pytest.fixture(scope='module')
 def finished(tiny_root, small_parts, tmp_path_factory):
     """A pipeline run to its end."""
@@ -75,7 +67,7 @@ def finished(tiny_root, small_parts, tmp_path_factory):
     )
     for step in pipeline.steps():
         assert not step.is_done()
-        run(step.command(TOOLS))
+        run_tool(*step.command(TOOLS)[1:])
         assert step.is_done()
     return pipeline
 
@@ -191,7 +183,7 @@ def copy_run(finished, tmp_path) -> Path:
 def failing(command: list[str], capfd) -> str:
     """Run a tool that has to end with exit code 2 and one message."""
     with pytest.raises(SystemExit) as stop:
-        run(command)
+        run_tool(*command[1:])
     assert stop.value.code == 2
     message = capfd.readouterr().err
     assert 'Traceback' not in message
@@ -327,11 +319,11 @@ def test_an_absent_checkpoint_to_go_on_from_is_one_message(finished, tmp_path, c
 def test_a_validation_that_an_interruption_prevented_is_made_up_for(finished, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mmengine.runner.ValLoop.run', lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            run(train_command(finished, 'coarse', tmp_path))
+        with pytest.raises(SystemExit, match='130'):
+            run_tool(*train_command(finished, 'coarse', tmp_path)[1:])
     work_dir = tmp_path / 'checkpoints/transunet/tiny/fold_1'
     assert not (work_dir / 'best.pth').exists() and not json.loads((work_dir / 'training.json').read_text())['finished']
-    run(train_command(finished, 'coarse', tmp_path, '--resume'))
+    run_tool(*train_command(finished, 'coarse', tmp_path, '--resume')[1:])
     assert (work_dir / 'best.pth').is_file() and json.loads((work_dir / 'training.json').read_text())['finished']
 
 

@@ -1,7 +1,5 @@
 """Two foreground classes through every phase, with the tools themselves."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from run_tool import run_tool
 
 from ultrarefiner.apis.phases import Pipeline
 from ultrarefiner.data_preparation.splits import Splits
@@ -80,12 +79,6 @@ def write_configs(folder, small_parts):
     return folder / 'pipeline.py'
 
 
-def run(command):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', command[1:])
-        runpy.run_path(command[1], run_name='__main__')
-
-
 @pytest.fixture(scope='module')
 def out(small_parts, tmp_path_factory):
     """What the pipeline leaves behind."""
@@ -93,7 +86,7 @@ def out(small_parts, tmp_path_factory):
     write_dataset(folder / 'data' / 'two')
     config = write_configs(folder, small_parts)
     for step in Pipeline(str(config), ['two'], [0], str(folder / 'data'), str(folder / 'out')).steps():
-        run(step.command(TOOLS))
+        run_tool(*step.command(TOOLS)[1:])
     return folder / 'out'
 
 

@@ -162,4 +162,5 @@ def test_memory_is_flat_over_the_epochs(make_dataset):
         grown = -memory_after(20) + memory_after(20)  # the first epochs fill Python's own free lists
     finally:
         tracemalloc.stop()
-    assert grown < 20 * 33 * 100  # bytes: too few to keep anything of a sample
+    # Bytes: less than an empty dictionary a sample; the free lists of Python 3.10 take longer to fill.
+    assert grown < 20 * 33 * (64 if sys.version_info >= (3, 11) else 100)

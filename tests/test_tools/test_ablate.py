@@ -4,8 +4,6 @@ import hashlib
 import io
 import json
 import os
-import runpy
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from PIL import Image
+from run_tool import run_tool
 
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.apis.model import build_model
@@ -60,7 +59,7 @@ class Bench:
             steps.append(step.title)
             _, tool, *rest = step.command(runner.tools)
             try:
-                run_tool(tool, rest)
+                run_clean(tool, rest)
             except SystemExit as end:
                 raise StepFailed(step.title, f'exit code {end.code}') from end
 
@@ -69,7 +68,7 @@ class Bench:
             patch.setattr(StepRunner, '_run_process', run_here)
             patch.setenv('COLUMNS', '200')
             try:
-                run_tool(TOOL, command)
+                run_clean(TOOL, command)
             except SystemExit as end:
                 code = end.code
         return code, said.getvalue(), steps
@@ -78,15 +77,13 @@ class Bench:
         return pd.read_csv(self.work_dir / 'ablation.csv').set_index('cell')
 
 
-def run_tool(tool, arguments) -> None:
-    """Run a tool in this process, as its command line would."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', list(map(str, [tool, *arguments])))
-        try:
-            runpy.run_path(str(tool), run_name='__main__')
-        finally:
-            for kind in (MMLogger, Visualizer, DefaultScope, MessageHub):
-                kind._instance_dict.clear()
+def run_clean(tool, arguments) -> None:
+    """Run a tool as in a process of its own."""
+    try:
+        run_tool(tool, *arguments)
+    finally:
+        for kind in (MMLogger, Visualizer, DefaultScope, MessageHub):
+            kind._instance_dict.clear()
 
 
 def write_predictions(root: Path, target: Path) -> None:

@@ -1,23 +1,16 @@
 """tools/export.py: what it says, what it refuses, what it never overwrites."""
 
-import runpy
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'export.py'
-sys.path.append(str(Path(__file__).resolve().parents[1] / 'test_apis'))
-
-from export_makers import save_trained, trained_cfg  # noqa: E402
+from export_makers import save_trained, trained_cfg
+from run_tool import run_tool
 
 
 def run(*arguments, code=None):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            runpy.run_path(str(TOOL), run_name='__main__')
+    if code is None:
+        return run_tool('export.py', *arguments)
+    with pytest.raises(SystemExit) as stop:
+        run_tool('export.py', *arguments)
     assert stop.value.code == code
 
 

@@ -1,10 +1,8 @@
 """precompute_embeddings.py: training then misses nothing; it goes on, shares the work, and says early what is wrong."""
 
 import os
-import runpy
 import shutil
 import socket
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
+from run_tool import run_tool
 
 from ultrarefiner.apis import precompute
 from ultrarefiner.apis.config import load_config
@@ -86,13 +85,6 @@ def options(config, tiny_root, **more):
     return dict(data_dir=str(tiny_root.parent), out_dir=str(config.parent), **more)
 
 
-def run(tool, *command):
-    """Run a tool in this process, as its command line would."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', [tool, *command])
-        runpy.run_path(str(TOOLS / tool), run_name='__main__')
-
-
 def files(config):
     return sorted((config.parent / 'embeddings').glob('*/*'))
 
@@ -115,7 +107,7 @@ def counted(patch):
 @pytest.mark.parametrize('amp', [(), pytest.param(('--amp',), marks=pytest.mark.slow)], ids=['float32', 'amp'])
 def test_training_and_testing_miss_nothing(config, tiny_root, monkeypatch, capsys, amp):
     command = (*arguments(config, tiny_root), *amp)
-    run('precompute_embeddings.py', *command)
+    run_tool('precompute_embeddings.py', *command)
     size = files(config)[0].stat().st_size / 2**20
     # Under --amp the validation in training computes in float32, and the test in bfloat16.
     made = VIEWS + VALIDATED * (1 + len(amp))
@@ -123,10 +115,10 @@ def test_training_and_testing_miss_nothing(config, tiny_root, monkeypatch, capsy
     assert len(files(config)) == made
     monkeypatch.setattr(SAMRefiner, 'encode_image', lambda *_: pytest.fail('the encoder ran'))
     counter = counted(monkeypatch)
-    run('train.py', *command)
+    run_tool('train.py', *command)
     assert counter == dict(misses=0, hits=2 * (4 + VALIDATED))
     checkpoint = next(config.parent.rglob('best.pth'))
-    run('test.py', str(config), str(checkpoint), *command[1:])
+    run_tool('test.py', str(config), str(checkpoint), *command[1:])
     assert counter == dict(misses=0, hits=2 * (4 + VALIDATED) + VALIDATED)
 
 
@@ -141,13 +133,13 @@ def test_an_interruption_loses_nothing(config, tiny_root, monkeypatch, capsys):
 
     monkeypatch.setattr(SAMRefiner, 'encode_image', interrupted)
     with pytest.raises(SystemExit) as exit_code:
-        run('precompute_embeddings.py', *arguments(config, tiny_root))
+        run_tool('precompute_embeddings.py', *arguments(config, tiny_root))
     assert exit_code.value.code == 130
     assert capsys.readouterr().err == 'interrupted; the same command goes on from here\n'
     kept = len(files(config))
     assert 0 < kept < VIEWS + VALIDATED
     monkeypatch.setattr(SAMRefiner, 'encode_image', encode)
-    run('precompute_embeddings.py', *arguments(config, tiny_root))
+    run_tool('precompute_embeddings.py', *arguments(config, tiny_root))
     assert f'{VIEWS + VALIDATED - kept} embeddings made, {kept} found' in capsys.readouterr().out
 
 
@@ -219,7 +211,7 @@ def test_a_folder_that_cannot_be_written_is_refused(config, tiny_root, capsys):
     blocked = config.parent / 'blocked'
     blocked.write_text('')
     with pytest.raises(SystemExit) as exit_code:
-        run('precompute_embeddings.py', *arguments(config, tiny_root), '--embedding-cache', str(blocked))
+        run_tool('precompute_embeddings.py', *arguments(config, tiny_root), '--embedding-cache', str(blocked))
     message = capsys.readouterr().err.strip()
     assert exit_code.value.code == 2 and message.startswith('error: cannot write') and '\n' not in message
 
@@ -228,7 +220,7 @@ def test_a_cache_that_fills_up_meanwhile_ends_the_run(config, tiny_root, monkeyp
     has_room = EmbeddingCache._has_room
     monkeypatch.setattr(EmbeddingCache, '_has_room', lambda *args: has_room(*args) and len(files(config)) < 3)
     with pytest.raises(SystemExit) as exit_code:
-        run('precompute_embeddings.py', *arguments(config, tiny_root))
+        run_tool('precompute_embeddings.py', *arguments(config, tiny_root))
     assert exit_code.value.code == 2 and 'max_size_gib' in capsys.readouterr().err
     assert len(files(config)) == 3
 
@@ -236,7 +228,7 @@ def test_a_cache_that_fills_up_meanwhile_ends_the_run(config, tiny_root, monkeyp
 def test_the_pipeline_passes_the_folder_on_where_there_is_a_refiner(tiny_root, tmp_path, capsys):
     pipeline = str(TOOLS.parent / 'configs' / 'pipelines' / 'full_cached.py')
     folders = '--data-dir', str(tiny_root.parent), '--out-dir', str(tmp_path)
-    run('run_phases.py', pipeline, '--dataset', 'tiny', *folders, '--embedding-cache', 'EMBEDDINGS', '--dry-run')
+    run_tool('run_phases.py', pipeline, '--dataset', 'tiny', *folders, '--embedding-cache', 'EMBEDDINGS', '--dry-run')
     commands = [line for line in capsys.readouterr().out.splitlines() if 'tools/' in line]
     told = ['model.embedding_cache.folder=EMBEDDINGS' in command for command in commands]
     assert told == ['/ultrarefiner/ultrarefiner_' in command for command in commands]

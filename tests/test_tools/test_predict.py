@@ -1,17 +1,13 @@
 """predict.py: the forms of its command line, its exit codes, what it does with images that cannot be read."""
 
 import json
-import runpy
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from run_tool import run_tool
 from small_checkpoint import small_checkpoint, small_config
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'predict.py'
 
 
 @pytest.fixture(scope='module')
@@ -30,11 +26,13 @@ def run(monkeypatch, capsys, folder, tiny_root):
     monkeypatch.chdir(folder)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['predict.py', *map(str, arguments)])
+        code = 0
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        return (ended.value.code or 0, *capsys.readouterr())
+        try:
+            run_tool('predict.py', *arguments)
+        except SystemExit as ended:
+            code = ended.code
+        return (code, *capsys.readouterr())
 
     return run
 

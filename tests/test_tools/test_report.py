@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from report_makers import NAMES, gallery, make_data, make_work_dir
 
-from ultrarefiner.apis.report import make_report
-from ultrarefiner.apis.report_cases import choose_images
+from ultrarefiner.apis.report.cases import choose_images
+from ultrarefiner.apis.report.report import make_report
 from ultrarefiner.evaluation.per_image_csv import read_rows, win_tie_loss
 
 PATH = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'report.py'

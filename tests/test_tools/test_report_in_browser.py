@@ -3,7 +3,7 @@ import shutil
 import pytest
 from report_makers import HOSTILE, NAMES, gallery, make_data, make_work_dir
 
-from ultrarefiner.apis.report import make_report
+from ultrarefiner.apis.report.report import make_report
 
 
 @pytest.fixture(scope='module')

@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 from small_checkpoint import small_checkpoint
 
-from ultrarefiner.apis import web_page
 from ultrarefiner.apis.init_model import init_model
-from ultrarefiner.apis.interactive import InteractiveRefinement
-from ultrarefiner.apis.web_page import WebPage, build_page, launch_options
+from ultrarefiner.apis.web import web_page
+from ultrarefiner.apis.web.interactive import InteractiveRefinement
+from ultrarefiner.apis.web.web_page import WebPage, build_page, launch_options
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'demo' / 'web.py'
 # gradio's, of pandas.
@@ -147,7 +147,7 @@ def test_phase_1_shows_its_coarse_mask(small_parts, tmp_path, dropped):
 
 def test_without_gradio_the_remedy_is_told(model, monkeypatch):
     monkeypatch.setitem(sys.modules, 'gradio', None)
-    with pytest.raises(ImportError, match=r"pip install 'ultrarefiner\[web\]'"):
+    with pytest.raises(ImportError, match="pip install 'gradio>=6'"):
         build_page(model, 'tiny')
 
 

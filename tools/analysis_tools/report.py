@@ -15,7 +15,7 @@ from rich.console import Console
 
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import one_message, run_tool, tool_parser
-from ultrarefiner.apis.report import CASES, make_report
+from ultrarefiner.apis.report.report import CASES, make_report
 from ultrarefiner.utils.whole_file import whole_file
 
 

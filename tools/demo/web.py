@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ultrarefiner.apis.cli import one_message, run_tool, tool_parser
 from ultrarefiner.apis.init_model import init_model
-from ultrarefiner.apis.web_page import build_page, import_gradio, launch_options
+from ultrarefiner.apis.web.web_page import build_page, import_gradio, launch_options
 
 HOST, PORT = '127.0.0.1', 7860
 

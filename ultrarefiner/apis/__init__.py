@@ -1,15 +1,15 @@
 """What the tools are made of, for use from Python too."""
 
-from .augmentation import Augmentation
 from .config import load_config
-from .inferencer import UltraRefinerInferencer
+from .inference.augmentation import Augmentation
+from .inference.inferencer import UltraRefinerInferencer
+from .inference.prediction import Prediction
+from .inference.prediction_writer import PredictionWriter
 from .init_model import init_model
 from .launch import build_runner, start_process_group
 from .model import build_model
 from .model_zoo import ModelInfo, find_model, list_models
 from .phases import Pipeline
-from .prediction import Prediction
-from .prediction_writer import PredictionWriter
 
 __all__ = [
     'Augmentation',

@@ -9,11 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from mmengine.utils import digit_version
 
 from .metric import METRICS
 
 STAGES = ('coarse', 'refined')
 TIE = 0.005
+# Older parsers approximate, and means would differ from those of the run that wrote the file.
+EXACT = dict(float_precision='round_trip') if digit_version(pd.__version__) < digit_version('3.1') else {}
 # Where the strata of the lesion size part, in shares of the area of the image.
 SMALL, LARGE = 0.02, 0.1
 
@@ -30,8 +33,7 @@ def read_rows(path: str | Path) -> pd.DataFrame:
         'delta' (refined minus coarse).
     """
     names = dict.fromkeys(('dataset', 'name', 'class'), str)
-    # The parser's default is an approximation, in which means differ from those of the run that wrote the file.
-    return pd.read_csv(path, dtype=names, keep_default_na=False, float_precision='round_trip')
+    return pd.read_csv(path, dtype=names, keep_default_na=False, **EXACT)
 
 
 def read_means(path: str | Path) -> tuple[dict[str, float], int]:

@@ -18,7 +18,7 @@ from ...utils.whole_folder import whole_folder
 from .pipeline_file import PIPELINE_FILE, write_pipeline_file
 from .stage_graphs import StageGraph, stage_graphs
 
-RUNNER = Path(__file__).resolve().parents[1] / 'onnx_pipeline.py'
+RUNNER = Path(__file__).resolve().with_name('onnx_pipeline.py')
 NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
 # The first that knows an antialiased resize and sampling on a grid in the way that PyTorch does both.
 OPSET = 20

@@ -24,7 +24,7 @@ def render_page(content: dict[str, Any]) -> str:
     become a part of the page.
 
     Args:
-        content (dict[str, Any]): What ``page.html`` shows, see `ultrarefiner.apis.report`.
+        content (dict[str, Any]): What ``page.html`` shows, see `ultrarefiner.apis.report.report`.
 
     Returns:
         str: An HTML document without any reference to another file.

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..evaluation.per_image_csv import STAGES, TIE, win_tie_loss
-from ..evaluation.training_log import loss_keys, metric_keys
-from ..visualization.report import Point, Series, line_chart, scatter_chart
+from ...evaluation.per_image_csv import STAGES, TIE, win_tie_loss
+from ...evaluation.training_log import loss_keys, metric_keys
+from ...visualization.report import Point, Series, line_chart, scatter_chart
 
 OUTCOMES = ('win', 'tie', 'loss')
 Link = Callable[[pd.Series], str]

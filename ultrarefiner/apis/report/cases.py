@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from ..evaluation.interval_table import IMAGE
-from ..evaluation.metric import METRICS
-from ..evaluation.per_image_csv import STAGES, size_strata
-from .report_charts import outcomes
+from ...evaluation.interval_table import IMAGE
+from ...evaluation.metric import METRICS
+from ...evaluation.per_image_csv import STAGES, size_strata
+from .charts import outcomes
 from .result_pictures import ResultPictures
 from .work_dir import WorkDir
 

@@ -13,11 +13,11 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..data_preparation.errors import DatasetError
-from ..data_preparation.images import SUFFIXES, as_grey_or_rgb, is_image
-from ..datasets.faults import Faults
-from ..datasets.image_header import is_truncated, read_header
-from ..datasets.transforms import LoadImage
+from ...data_preparation.errors import DatasetError
+from ...data_preparation.images import SUFFIXES, as_grey_or_rgb, is_image
+from ...datasets.faults import Faults
+from ...datasets.image_header import is_truncated, read_header
+from ...datasets.transforms import LoadImage
 
 WHERE = 'the images'
 SAVE_AS_PNG = 'choose a grey window and save it as 8-bit PNG first'

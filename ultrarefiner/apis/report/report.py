@@ -11,15 +11,15 @@ from typing import Any
 
 import pandas as pd
 
-from .. import __version__
-from ..evaluation.interval_table import IMAGE, mean_of_runs
-from ..evaluation.per_image_csv import LARGE, SMALL, TIE
-from ..visualization.report import render_page
-from .report_cases import case_id, choose_images, classes_of, make_cases
-from .report_charts import dice_scatter, learning_curves, quality_scatter
-from .report_settings import main_settings, run_facts
-from .report_tables import comparison, metric_rows, run_rows, stratum_rows
+from ... import __version__
+from ...evaluation.interval_table import IMAGE, mean_of_runs
+from ...evaluation.per_image_csv import LARGE, SMALL, TIE
+from ...visualization.report import render_page
+from .cases import case_id, choose_images, classes_of, make_cases
+from .charts import dice_scatter, learning_curves, quality_scatter
 from .result_pictures import DataFolder, ResultPictures, find_data
+from .settings import main_settings, run_facts
+from .tables import comparison, metric_rows, run_rows, stratum_rows
 from .work_dir import Results, WorkDir, read_work_dirs
 
 CASES = 150

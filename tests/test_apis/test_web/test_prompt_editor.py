@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ultrarefiner.apis.prompt_editor import PromptEditor
+from ultrarefiner.apis.web.prompt_editor import PromptEditor
 from ultrarefiner.structures import Prompts
 
 ALL = ('points', 'boxes', 'masks')

@@ -7,7 +7,6 @@ tests run the same with the files.
 import copy
 import importlib.util
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from export_makers import PROMPTS, open_trained, save_trained, trained_cfg
 from mmengine.registry import init_default_scope
 from PIL import Image
+from run_tool import run_tool
 from segment_anything import SamPredictor
 from segment_anything.modeling import ImageEncoderViT, Sam
 
@@ -26,15 +26,15 @@ from ultrarefiner.apis.export import predictor_arguments, write_onnx, write_sam
 from ultrarefiner.apis.export.onnx_folder import NEEDED, compare, write_graph
 from ultrarefiner.apis.export.pipeline_file import write_pipeline_file
 from ultrarefiner.apis.export.stage_graphs import stage_graphs
-from ultrarefiner.apis.image_sources import find_sources
-from ultrarefiner.apis.inferencer import UltraRefinerInferencer
+from ultrarefiner.apis.inference.image_sources import find_sources
+from ultrarefiner.apis.inference.inferencer import UltraRefinerInferencer
 from ultrarefiner.registry import MODELS, PROMPT_GENERATORS
 from ultrarefiner.structures import MEDSAM_PROFILE, SAM_PROFILE, InputProfile
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BUSI = ROOT / '../shared/data/Dataset_BUSI_with_GT/benign/benign (1).png'
 
-onnx_pipeline = pytest.importorskip('ultrarefiner.apis.onnx_pipeline', reason='needs onnxruntime')
+onnx_pipeline = pytest.importorskip('ultrarefiner.apis.export.onnx_pipeline', reason='needs onnxruntime')
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in NEEDED), reason='needs requirements/export.txt'
 )
@@ -158,14 +158,6 @@ def test_four_routes_lead_to_the_same_mask(trained, pipeline, source, tmp_path):
     from_sam = segment_anything_mask(model, tmp_path / 'sam.pth', path, prediction.prompts)
     differing = [int((mask != prediction.mask).sum()) for mask in (from_tool // 255, from_onnx, from_sam)]
     assert differing[0] == 0 and max(differing[1:]) <= 2, differing
-
-
-def run_tool(name, *arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
-    assert stop.value.code in (None, 0)
 
 
 def segment_anything_mask(model, file, path, prompts):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..structures import Prompts
+from ...structures import Prompts
 
 
 @dataclass(frozen=True)

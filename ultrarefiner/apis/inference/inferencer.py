@@ -15,15 +15,15 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from .. import __version__
-from ..models.segmentors import CoarseToFine, PrecomputedCoarse
-from ..models.segmentors.coarse_to_fine import to_labels
-from ..utils.embedding_cache import EmbeddingCache, encoder_hash
+from ... import __version__
+from ...models.segmentors import CoarseToFine, PrecomputedCoarse
+from ...models.segmentors.coarse_to_fine import to_labels
+from ...utils.embedding_cache import EmbeddingCache, encoder_hash
+from ..init_model import init_model
+from ..mixed_precision import amp_precision
 from .augmentation import Augmentation, View
 from .given_masks import GivenMasks
 from .image_sources import ImageSource, find_sources
-from .init_model import init_model
-from .mixed_precision import amp_precision
 from .prediction import Prediction, binary_entropy
 from .prediction_writer import PredictionWriter
 

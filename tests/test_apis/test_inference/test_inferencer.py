@@ -12,9 +12,9 @@ from PIL import Image
 from small_checkpoint import small_checkpoint, small_config
 
 from ultrarefiner.apis import UltraRefinerInferencer, init_model
-from ultrarefiner.apis.image_sources import ImageSource
-from ultrarefiner.apis.inferencer import warn_of_transforms
-from ultrarefiner.apis.prediction import binary_entropy
+from ultrarefiner.apis.inference.image_sources import ImageSource
+from ultrarefiner.apis.inference.inferencer import warn_of_transforms
+from ultrarefiner.apis.inference.prediction import binary_entropy
 from ultrarefiner.data_preparation.errors import DatasetError
 from ultrarefiner.structures import Prompts
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.segmentors import CoarseToFine, PrecomputedCoarse
-from ..models.segmentors.coarse_to_fine import to_labels
-from ..structures import ImageEmbedding, Prompts, SegOutput
-from ..utils.resize_logits import resize_logits
-from .image_sources import find_sources
+from ...models.segmentors import CoarseToFine, PrecomputedCoarse
+from ...models.segmentors.coarse_to_fine import to_labels
+from ...structures import ImageEmbedding, Prompts, SegOutput
+from ...utils.resize_logits import resize_logits
+from ..inference.image_sources import find_sources
 from .prompt_editor import PromptEditor
 
 

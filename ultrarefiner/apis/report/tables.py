@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from ..evaluation.ablation_table import CellResult, ablation_table, metrics_of
-from ..evaluation.interval_table import IMAGE, interval_table, mean_of_runs, stratum_table
-from ..evaluation.metric import METRICS, Metric
-from ..evaluation.per_image_csv import STAGES
-from ..evaluation.table import GROUPS, with_arrow
+from ...evaluation.ablation_table import CellResult, ablation_table, metrics_of
+from ...evaluation.interval_table import IMAGE, interval_table, mean_of_runs, stratum_table
+from ...evaluation.metric import METRICS, Metric
+from ...evaluation.per_image_csv import STAGES
+from ...evaluation.table import GROUPS, with_arrow
 
 Groups = Mapping[tuple[str, str], str]
 DASH = '–'

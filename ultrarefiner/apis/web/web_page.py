@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..data_preparation.images import png_bytes
-from ..data_preparation.phantom import make_phantom
-from ..datasets.image_header import read_header
-from ..models.segmentors import CoarseToFine
-from ..structures import Prompts
-from ..structures.prompts import KINDS
-from ..utils.stage_files import mask_picture
-from ..visualization.report import mask_path, picture_size, picture_uri
-from .image_sources import SAVE_AS_PNG
+from ...data_preparation.images import png_bytes
+from ...data_preparation.phantom import make_phantom
+from ...datasets.image_header import read_header
+from ...models.segmentors import CoarseToFine
+from ...structures import Prompts
+from ...structures.prompts import KINDS
+from ...utils.stage_files import mask_picture
+from ...visualization.report import mask_path, picture_size, picture_uri
+from ..inference.image_sources import SAVE_AS_PNG
 from .interactive import InteractiveRefinement
 
 MAX_PIXELS = 40_000_000
@@ -236,7 +236,7 @@ def import_gradio() -> Any:
     except ModuleNotFoundError as error:
         if error.name != 'gradio':
             raise
-        raise ImportError("the page needs gradio, which is not installed: pip install 'ultrarefiner[web]'") from error
+        raise ImportError("the page needs gradio, which is not installed: pip install 'gradio>=6'") from error
     return gradio
 
 
@@ -319,4 +319,4 @@ def _text(value: Any) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files(__package__) / 'web_assets' / name).read_text(encoding='utf-8')
+    return (files(__package__) / 'assets' / name).read_text(encoding='utf-8')

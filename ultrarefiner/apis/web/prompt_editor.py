@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..structures import Prompts
-from ..structures.prompts import KINDS
+from ...structures import Prompts
+from ...structures.prompts import KINDS
 
 PADDING = -1
 

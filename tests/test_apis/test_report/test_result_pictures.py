@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from ultrarefiner.apis.result_pictures import DataFolder, ResultPictures, find_data
+from ultrarefiner.apis.report.result_pictures import DataFolder, ResultPictures, find_data
 from ultrarefiner.data_preparation.splits import Splits
 
 CLASSES = ['benign', 'malignant']

@@ -11,12 +11,12 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 
-from ..data_preparation.errors import DatasetError
-from ..data_preparation.splits import Splits
-from ..datasets.mask_file import read_mask
-from ..structures.stages import IGNORE_LABEL
-from ..utils.stage_files import FRAME
-from ..visualization.report import mask_path, picture_size, picture_uri
+from ...data_preparation.errors import DatasetError
+from ...data_preparation.splits import Splits
+from ...datasets.mask_file import read_mask
+from ...structures.stages import IGNORE_LABEL
+from ...utils.stage_files import FRAME
+from ...visualization.report import mask_path, picture_size, picture_uri
 
 BINARY = {0: 0, 255: 1}
 SUBSETS = ('test', 'train')

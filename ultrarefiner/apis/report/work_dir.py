@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 from mmengine.config import Config
 
-from ..evaluation.per_image_csv import read_rows
-from ..evaluation.training_log import read_training_log
-from .checkpoint_config import plain_values
-from .config import DECISIVE_KEYS
-from .training_record import read_record
+from ...evaluation.per_image_csv import read_rows
+from ...evaluation.training_log import read_training_log
+from ..checkpoint_config import plain_values
+from ..config import DECISIVE_KEYS
+from ..training_record import read_record
 
 CSV = 'per_image.csv'
 RESULTS = ('test', 'val')  # folders of results, the first goes before

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..evaluation.overlap import overlap
-from ..utils.count_components import count_components
-from ..utils.stage_files import write_mask, write_prompts
-from ..utils.whole_file import whole_file
-from ..visualization.stage_panels import REFINED, draw_contours, draw_stage_panels
+from ...evaluation.overlap import overlap
+from ...utils.count_components import count_components
+from ...utils.stage_files import write_mask, write_prompts
+from ...utils.whole_file import whole_file
+from ...visualization.stage_panels import REFINED, draw_contours, draw_stage_panels
 from .prediction import Prediction
 
 COLUMNS = (

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from small_checkpoint import PALETTE
 
-from ultrarefiner.apis import prediction_writer
-from ultrarefiner.apis.prediction import Prediction
-from ultrarefiner.apis.prediction_formats import run_lengths
-from ultrarefiner.apis.prediction_writer import FORMATS, OWN, PredictionWriter
+from ultrarefiner.apis.inference import prediction_writer
+from ultrarefiner.apis.inference.prediction import Prediction
+from ultrarefiner.apis.inference.prediction_formats import run_lengths
+from ultrarefiner.apis.inference.prediction_writer import FORMATS, OWN, PredictionWriter
 from ultrarefiner.data_preparation.archive import open_archive
 from ultrarefiner.data_preparation.converters.generic import CocoConverter
 from ultrarefiner.structures import Prompts

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ultrarefiner.apis.image_sources import find_sources
+from ultrarefiner.apis.inference.image_sources import find_sources
 from ultrarefiner.data_preparation.errors import DatasetError
 
 RNG = np.random.default_rng(0)

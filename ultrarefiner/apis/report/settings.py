@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..evaluation.per_image_csv import count_images
-from ..evaluation.training_log import best_row, default_metric
+from ...evaluation.per_image_csv import count_images
+from ...evaluation.training_log import best_row, default_metric
 from .work_dir import CSV, STARTED, WorkDir
 
 PHASES = dict(coarse='1: coarse network', refine='2: refiner', joint='3: both together')

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ultrarefiner.apis.augmentation import Augmentation, View
+from ultrarefiner.apis.inference.augmentation import Augmentation, View
 
 SIZES = [(7, 10), (8, 5), (1, 1), (1, 40), (33, 64)]
 ALL = Augmentation(flips=('horizontal', 'vertical'), scales=(0.25, 0.6, 0.8, 1.25, 1.7, 4)).views()

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..datasets.faults import Faults
-from ..datasets.transforms import LoadCoarsePrediction
-from ..models.segmentors import CoarseToFine, PrecomputedCoarse
+from ...datasets.faults import Faults
+from ...datasets.transforms import LoadCoarsePrediction
+from ...models.segmentors import CoarseToFine, PrecomputedCoarse
 from .image_sources import ImageSource
 
 ENDINGS = ('.npy', '.png')

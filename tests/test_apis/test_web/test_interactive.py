@@ -7,7 +7,7 @@ import torch
 from small_checkpoint import small_checkpoint
 
 from ultrarefiner.apis.init_model import init_model
-from ultrarefiner.apis.interactive import InteractiveRefinement
+from ultrarefiner.apis.web.interactive import InteractiveRefinement
 from ultrarefiner.models.segmentors import PrecomputedCoarse
 
 KINDS = ('SoftQuantileBox', 'SoftArgmaxPoint', 'LogitMaskPrompt')

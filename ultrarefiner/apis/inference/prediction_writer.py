@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..utils.whole_file import whole_file
+from ...utils.whole_file import whole_file
 from . import prediction_formats as formats
 from .prediction import Prediction
 

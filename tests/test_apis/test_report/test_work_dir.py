@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from ultrarefiner.apis.work_dir import read_work_dirs
+from ultrarefiner.apis.report.work_dir import read_work_dirs
 
 
 def make(path, fold=0, seed=0, lr=0.1, started='20240101_000000'):

@@ -1,0 +1,1 @@
+"""Images in, masks out: what `tools/predict.py` is made of."""

@@ -1,0 +1,1 @@
+"""A page about a run: what `tools/analysis_tools/report.py` is made of."""
