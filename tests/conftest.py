@@ -55,8 +55,12 @@ def ellipse_image(seed: int):
 
 @pytest.fixture
 def clean_runner():
-    """Forget mmengine's loggers, visualizers, scopes and message hubs after a test that makes a Runner."""
+    """Forget mmengine's loggers, visualizers, scopes and message hubs after a test that makes a Runner.
+
+    The matrix product goes back to what the tests of numbers compare with.
+    """
     yield
+    torch.set_float32_matmul_precision('highest')
     logging.shutdown()
     for kind in (MMLogger, Visualizer, DefaultScope, MessageHub):
         kind._instance_dict.clear()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
 
-from ultrarefiner.apis.checkpoint_config import config_of, plain_values
+from ultrarefiner.apis.checkpoint_config import config_of, import_plugins, plain_values
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 NAMES = st.from_regex(r'[a-z][a-z0-9_]{0,5}_', fullmatch=True)
@@ -64,3 +64,17 @@ def test_anything_else_is_refused_and_not_run(text):
 def test_a_checkpoint_without_config_says_what_to_do(checkpoint):
     with pytest.raises(ValueError, match=r'x\.pth does not carry its config.* give the config, and this file'):
         config_of(checkpoint, 'x.pth')
+
+
+@pytest.mark.parametrize('kind', ['subprocess.run', 'subprocess.Popen', 'mmengine.load', 'builtins.print'])
+@pytest.mark.parametrize('place', ['model', 'part'])
+def test_a_type_that_is_no_part_of_a_model_is_refused(kind, place):
+    part = dict(type=kind, args=['true'])
+    model = part if place == 'model' else dict(type='CoarseToFine', coarse=dict(heads=[part]))
+    with pytest.raises(ValueError, match=rf"x\.pth: .*'{kind}', which is no registered part .* not run"):
+        import_plugins(Config(dict(model=model)), 'x.pth')
+
+
+def test_parts_of_models_may_be_named_by_scope_or_path():
+    kinds = ['mmseg.EncoderDecoder', 'torch.nn.GELU', 'ultrarefiner.LoRAAdapter', 'CoarseToFine', 'Pretrained']
+    import_plugins(Config(dict(model=dict(parts=[dict(type=kind) for kind in kinds]))), 'x.pth')

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from ultrarefiner.apis import compute
 from ultrarefiner.apis.compute import prepare_compute
+from ultrarefiner.apis.launch import compute_settings
 
 
 @pytest.fixture
@@ -41,3 +43,14 @@ def test_a_wrong_value_is_named(calls, key):
     with pytest.raises(ValueError, match=f"env_cfg.{key} is 'fast'"):
         prepare_compute({key: 'fast'})
     assert calls == []
+
+
+def test_a_training_that_goes_on_computes_as_it_began(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), resume=True, env_cfg=dict(float32_matmul='fastest')))
+    assert compute_settings(cfg) == dict(float32_matmul='fastest')
+    (tmp_path / 'training.json').write_text('{"float32_matmul": "medium"}')
+    assert compute_settings(cfg) == dict(float32_matmul='medium')
+    cfg.env_cfg.float32_matmul = 'highest'
+    assert compute_settings(cfg) == dict(float32_matmul='highest')
+    cfg.update(resume=False, env_cfg=dict(float32_matmul='fastest'))
+    assert compute_settings(cfg) == dict(float32_matmul='fastest')

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from ultrarefiner.apis.init_model import init_model
 from ultrarefiner.apis.model import build_model
+from ultrarefiner.apis.model_config import read_model_config
 from ultrarefiner.utils.partial_checkpoint import PARTIAL_KEY, fingerprints
 
 BOX = dict(type='SoftQuantileBox')
@@ -60,6 +61,17 @@ def test_a_checkpoint_is_enough(trained, image):
     assert not loaded.training and loaded.dataset_meta == META and loaded.provenance['split_sha256'] == 'abc'
 
 
+def test_a_checkpoint_cannot_run_a_program(cfg, tmp_path):
+    ran = tmp_path / 'ran'
+    evil = copy.deepcopy(cfg)
+    evil.model.coarse = dict(type='subprocess.getoutput', cmd=f'touch {ran}')
+    torch.save(dict(meta=dict(cfg=evil.pretty_text), state_dict={}), tmp_path / 'best.pth')
+    for opened in (init_model, read_model_config):
+        with pytest.raises(ValueError, match=r"best\.pth: .*'subprocess.getoutput'.* is not run"):
+            opened(tmp_path / 'best.pth')
+    assert not ran.exists()
+
+
 def test_a_config_file_and_a_config_take_weights(trained, cfg, image, tmp_path):
     path, model = trained
     (tmp_path / 'config.py').write_text(cfg.pretty_text)
@@ -98,6 +110,16 @@ def test_a_coarse_network_of_other_classes_is_refused(trained, cfg, tmp_path):
     path = save(tmp_path / 'three.pth', three, build_model(three))
     with pytest.raises(ValueError, match='three.pth has 2 foreground classes, the model 1'):
         init_model(trained[0], coarse=path)
+
+
+def test_a_coarse_network_with_its_classes_in_another_order_is_refused(cfg, tmp_path):
+    three = copy.deepcopy(cfg)
+    three.model.coarse.decode_head.num_classes = 3
+    for name, classes in (('one', ('background', 'cyst', 'tumour')), ('other', ('background', 'tumour', 'cyst'))):
+        meta = dict(cfg=three.pretty_text, dataset_meta=dict(META, classes=classes))
+        torch.save(dict(meta=meta, state_dict=build_model(three).state_dict()), tmp_path / f'{name}.pth')
+    with pytest.raises(ValueError, match=r"other.pth has the classes .*'tumour', 'cyst'\), .* same order"):
+        init_model(tmp_path / 'one.pth', coarse=tmp_path / 'other.pth')
 
 
 def test_classes_that_a_checkpoint_does_not_name_are_numbered(cfg, tmp_path):

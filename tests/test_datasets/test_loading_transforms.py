@@ -263,3 +263,19 @@ def test_a_label_map_becomes_a_slot_for_each_class(tmp_path):
     np.testing.assert_array_equal(one['coarse_probability'], (labels > 0).astype(np.float32))
     with pytest.raises(ValueError, match=r'p.png holds 1 grey value.*\{0: 0, 7: 1\}'):
         LoadCoarsePrediction()({**results, 'coarse_label_map': {0: 0, 7: 1}})
+
+
+def test_a_png_of_0_and_1_is_no_probability(tmp_path):
+    """Grey value 1 is a probability of 0.004: the mask would be read as empty, and nothing would say so."""
+    for value in (1, 2, 255):
+        Image.fromarray(blob(4, 4) * np.uint8(value)).save(tmp_path / f'{value}.png')
+    Image.fromarray(blob(4, 4) == 1).save(tmp_path / 'bit.png')
+    with pytest.raises(ValueError, match=r'1.png has no grey value above 1.*0 and 255.*coarse_label_map'):
+        load_coarse(tmp_path / '1.png')
+    assert load_coarse(tmp_path / '2.png').max() == np.float32(2 / 255)
+    for name in ('255.png', 'bit.png'):
+        np.testing.assert_array_equal(load_coarse(tmp_path / name), blob(4, 4))
+    Image.fromarray(blob(4, 4) * np.uint8(0)).save(tmp_path / 'empty.png')
+    assert load_coarse(tmp_path / 'empty.png').max() == 0
+    np.save(tmp_path / 'labels.npy', blob(4, 4))
+    np.testing.assert_array_equal(load_coarse(tmp_path / 'labels.npy'), blob(4, 4))

@@ -68,24 +68,6 @@ def test_several_runs_share_a_panel_for_each_value(tool, tmp_path):
         panels(tool, ['refined/Dic'], *runs)
 
 
-@pytest.mark.parametrize(
-    'paths, names',
-    [
-        (['x/fold_0'], ['fold_0']),
-        (['x/fold_0', 'x/fold_1'], ['fold_0', 'fold_1']),
-        (['x/a/seed', 'x/b/seed'], ['a', 'b']),
-        (['x', 'x/b'], ['.', 'b']),
-    ],
-)
-def test_runs_are_named_by_what_tells_them_apart(tool, paths, names):
-    assert tool.short_names([Path(path) for path in paths]) == names
-
-
-def test_the_same_run_twice_is_refused(tool):
-    with pytest.raises(ValueError, match='given twice'):
-        tool.short_names([Path('a'), Path('a')])
-
-
 def test_command_line(tool, tmp_path, capsys):
     runs = make_run(tmp_path / 'fold_0', memory=512.0), make_run(tmp_path / 'fold_1', (0.9, 0.1, 0.1), finished=False)
     arguments = [*map(str, runs), '--out', str(tmp_path / 'c' / 'curves.png'), '--json', str(tmp_path / 'runs.json')]

@@ -47,9 +47,8 @@ def test_nothing_is_overwritten(checkpoint, tmp_path, capfd, format):
     out.write_text('mine')
     run(checkpoint, '--format', format, '--out', out, code=2)
     assert 'out exists; give --force' in capfd.readouterr().err
-    if format != 'sam':
-        run(checkpoint, '--format', format, '--out', out, '--force', code=2)
-        assert 'is no earlier export of this format' in capfd.readouterr().err
+    run(checkpoint, '--format', format, '--out', out, '--force', code=2)
+    assert 'is no earlier export of this format' in capfd.readouterr().err
     assert out.read_text() == 'mine'
 
 

@@ -80,9 +80,21 @@ def test_every_case_has_its_layers_and_prompts(page):
         and cases['missed']['missed']
         and cases['missed']['outcome'] == 'loss'
     )
-    slot = cases['a1']['prompts']
+    (slot,) = cases['a1']['prompts']
     assert slot['points'] == [[0.5, 0.5]] and slot['labels'] == [1]
     assert slot['box'] == pytest.approx([0.25, 0.2, 0.75, 0.8])
+
+
+def test_a_class_has_the_prompts_of_all_its_objects_and_of_no_other(tmp_path):
+    make_data(tmp_path / 'tiny', NAMES)
+    run = make_work_dir(tmp_path / 'run', tmp_path / 'tiny', classes=('lesion', 'cyst'))
+    slots = [dict(valid=True, box=[x, 0.0, 1.0, 1.0]) for x in (0.1, 0.2, 0.3, 0.4)]
+    file = run / 'test' / 'prompts' / 'tiny' / 'a1.json'
+    file.write_text(json.dumps(dict(frame='normalised', slots=slots)))
+    cases = {(case['name'], case['label']): case for case in gallery(make_report([run]).html)['cases']}
+    boxes = {label: [slot['box'][0] for slot in cases['a1', label]['prompts']] for label in ('lesion', 'cyst')}
+    assert boxes == dict(lesion=[0.1, 0.2], cyst=[0.3, 0.4])
+    assert len(cases['a2', 'cyst']['prompts']) == 1
 
 
 def test_what_the_run_is(page):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ultrarefiner.utils import float32_matmul
-from ultrarefiner.utils.float32_matmul import choose_float32_matmul, measure
+from ultrarefiner.utils.float32_matmul import choose_float32_matmul, fastest_float32_matmul, measure
 
 CPU = torch.device('cpu')
 
@@ -12,8 +12,10 @@ CPU = torch.device('cpu')
 @pytest.fixture(autouse=True)
 def precision():
     before = torch.get_float32_matmul_precision()
+    fastest_float32_matmul.cache_clear()
     yield
     torch.set_float32_matmul_precision(before)
+    fastest_float32_matmul.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,12 @@ def test_the_same_random_numbers_follow(monkeypatch):
     torch.manual_seed(0)
     choose_float32_matmul(CPU)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_process_stays_with_its_choice_when_the_times_change(monkeypatch):
+    seconds = dict(highest=1.0, high=1.0, medium=0.5)
+    monkeypatch.setattr(float32_matmul, 'measure', lambda precision, device: (seconds[precision], 1e-7))
+    first = choose_float32_matmul(CPU)
+    seconds.update(medium=2.0)
+    assert choose_float32_matmul(CPU) == first
+    assert torch.get_float32_matmul_precision() == 'medium'

@@ -33,6 +33,7 @@ from ultrarefiner.evaluation.training_log import (
     metric_keys,
     read_training_log,
 )
+from ultrarefiner.utils.short_names import short_names
 from ultrarefiner.visualization.learning_curves import Curve, CurvePanel, draw_learning_curves
 
 SHOWN = ('loss', LEARNING_RATE, 'coarse/Dice', 'refined/Dice', 'delta/Dice')
@@ -61,20 +62,6 @@ def main(argv: list[str] | None = None) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(summary_table(rows))
     console.print(f'curves written to {args.out}', markup=False, highlight=False)
-
-
-def short_names(paths: Sequence[Path]) -> list[str]:
-    """What tells the paths apart: without the folders that all begin with, and that all end with."""
-    parts = [path.resolve().parts for path in dict.fromkeys(paths)]
-    if len(parts) < len(paths):
-        raise ValueError('a work directory is given twice; give each once')
-    if len(parts) == 1:
-        return [parts[0][-1]]
-    while all(names[:1] == parts[0][:1] for names in parts):
-        parts = [names[1:] for names in parts]
-    while all(len(names) > 1 and names[-1:] == parts[0][-1:] for names in parts):
-        parts = [names[:-1] for names in parts]
-    return ['/'.join(names) or '.' for names in parts]
 
 
 def panels_of(logs: dict[str, pd.DataFrame], keys: Sequence[str] | None) -> list[CurvePanel]:

@@ -27,9 +27,9 @@ from ultrarefiner.data_preparation.splits import Splits
 from ultrarefiner.datasets.mask_file import read_mask
 from ultrarefiner.evaluation.per_image_csv import read_rows
 from ultrarefiner.evaluation.pixel_confusion import pixel_changes, pixel_confusion
+from ultrarefiner.structures.stages import IGNORE_LABEL
 from ultrarefiner.visualization.confusion_plot import draw_confusion
 
-IGNORED = 255
 LISTED = 5
 
 
@@ -108,7 +108,7 @@ class Confusion:
         self.predicted_map = {label: label for label in range(len(self.classes))} if several else {0: 0, 255: 1}
         self.label_map = parse_label_map(label_map) if label_map else {**self.predicted_map}
         if several and not label_map:
-            self.label_map[IGNORED] = IGNORED
+            self.label_map[IGNORE_LABEL] = IGNORE_LABEL
         self.matrices = {stage: np.zeros((len(self.classes),) * 2, dtype=np.int64) for stage in self.folders}
         self.changes = Counter() if refined else None
         self.rows = pd.DataFrame()

@@ -8,8 +8,8 @@ Example:
 
 from mmengine.config import Config
 
-from ultrarefiner.apis.cli import add_config_arguments, one_message, run_options, run_tool, tool_parser
-from ultrarefiner.apis.config_keys import is_set, nearest
+from ultrarefiner.apis.cli import add_config_arguments, did_you_mean, one_message, run_options, run_tool, tool_parser
+from ultrarefiner.apis.config_keys import is_set
 from ultrarefiner.apis.model_config import read_model_config
 
 
@@ -34,7 +34,7 @@ def part_of(cfg: Config, key: str) -> str:
     """
     if not is_set(cfg, key, '--key'):
         *held, name = key.split('.')
-        raise KeyError(f'--key {key}: not in the config{nearest(name, _at(cfg, held))}')
+        raise KeyError(f'--key {key}: not in the config{did_you_mean(name, _at(cfg, held))}')
     *_, name = key.split('.')
     value = _at(cfg, key.split('.'))
     return Config(dict([(name if name.isidentifier() else f'item_{name}', value)])).pretty_text.rstrip()

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from mmengine.config import Config, DictAction
 
-from .config_keys import is_set, nearest
+from ..utils.command_line import did_you_mean
+from .config_keys import is_set
 from .presets import DELETE, Presets
 
 
@@ -146,7 +147,7 @@ def _overrides(axis: str, value: str, presets: Presets, base: Config) -> dict:
     if axis.partition('.')[0] not in base:
         raise KeyError(
             f'--grid {axis}: neither an axis of the presets ({", ".join(presets.axes)}) nor a key of the config'
-            f'{nearest(axis, [*presets.axes, *base])}'
+            f'{did_you_mean(axis, [*presets.axes, *base])}'
         )
     return _parse_option(f'{axis}={value}')
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
+from torch import nn
+
+from ..interfaces import BaseAdapter
+from ..registry import MODELS
 
 NUMBERS = dict(inf=math.inf, nan=math.nan)
 
@@ -39,6 +46,44 @@ def config_of(checkpoint: dict, source: str) -> Config:
         raise ValueError(
             f'the config in {source} cannot be read ({error}); give the config file too, and this file as its weights'
         ) from error
+
+
+def import_plugins(cfg: Config, source: str) -> None:
+    """Import what ``custom_imports`` names, and refuse a model with a type that is no part of a model.
+
+    A type may be an import path. mmengine calls whatever it leads to, such as ``subprocess.run``, so a config that is
+    plain values could still run anything.
+
+    Args:
+        cfg (Config): With ``model``.
+        source (str): Where it comes from, for the message.
+
+    Raises:
+        ImportError: If a plug-in is not there.
+        ValueError: If an import path leads to anything but a network or an adapter.
+    """
+    if cfg.get('custom_imports'):
+        import_modules_from_strings(**cfg.custom_imports)
+    for kind in _types(cfg.get('model')):
+        # Without a dot it is the name of a registered class, or nothing that can be called.
+        part = MODELS.get(kind) if '.' in kind else nn.Module
+        if not (inspect.isclass(part) and issubclass(part, (nn.Module, BaseAdapter))):
+            raise ValueError(
+                f'{source}: the model has a part of type {kind!r}, which is no registered part of a model, and is not '
+                'run; a class of yours is registered by a plug-in that custom_imports names'
+            )
+
+
+def _types(node: Any) -> Iterator[str]:
+    """Every ``type`` in a config that is written as text."""
+    if isinstance(node, dict):
+        if isinstance(node.get('type'), str):
+            yield node['type']
+        node = node.values()
+    elif not isinstance(node, (list, tuple, set)):
+        return
+    for value in node:
+        yield from _types(value)
 
 
 def plain_values(text: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 from mmengine.config import DictAction
 
@@ -43,7 +44,13 @@ CACHE_FOLDER = 'model.embedding_cache.folder'
 class OptionAction(DictAction):
     """mmengine's reading of KEY=VALUE, with a word on what it cannot read."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: str | None = None,
+    ) -> None:
         """Read the options of one argument."""
         for text in values:
             key, _, value = text.partition('=')
@@ -139,7 +146,7 @@ def output_held() -> Iterator[None]:
 class _HeldStream:
     """Standard output that keeps what is written until it is released; a log handler may hold on to it."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: TextIO):
         self.stream = stream
         self._kept: list[str] | None = []
 
@@ -154,5 +161,5 @@ class _HeldStream:
         for text in kept or ():
             self.stream.write(text)
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> object:
         return getattr(self.stream, name)

@@ -21,7 +21,7 @@ from ..registry import (
     STAGE_LOSSES,
     TRANSFORMS,
 )
-from .config_keys import nearest
+from ..utils.command_line import did_you_mean
 
 FAMILIES = (
     PROMPT_GENERATORS,
@@ -77,7 +77,7 @@ def matching_components(what: str, package: str = 'ultrarefiner') -> list[Compon
         package (str): As for `list_components`.
 
     Raises:
-        ValueError: If nothing matches; the message has the nearest names, and the kinds.
+        ValueError: If nothing matches; the message has the nearest name, and the kinds.
     """
     components = list_components(package)
     wanted = what.lower()
@@ -86,7 +86,7 @@ def matching_components(what: str, package: str = 'ultrarefiner') -> list[Compon
     found = found or [part for part in components if fnmatchcase(part.name.lower(), pattern)]
     if not found:
         kinds = dict.fromkeys(part.kind for part in components)
-        near = nearest(what, [part.name for part in components])
+        near = did_you_mean(what, [part.name for part in components])
         raise ValueError(f'no component of {package} is called {what!r}{near}; the kinds are {", ".join(kinds)}')
     return found
 

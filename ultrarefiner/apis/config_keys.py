@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterable, Mapping
 
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+from ..utils.command_line import did_you_mean
 
 # What a config need not have for a key in it to be set: the Runner's own, and what it reads beside its arguments.
 OPTIONAL = {*inspect.signature(Runner.__init__).parameters, 'custom_imports', 'model_wrapper_cfg'}
@@ -26,7 +27,7 @@ def check_options(cfg: Config, options: Iterable[str]) -> None:
     for key in options:
         first, dot, _ = key.partition('.')
         if dot and first not in cfg and first not in OPTIONAL:
-            raise KeyError(f'option {key}: the config has no {first!r}{nearest(first, [*cfg, *OPTIONAL])}')
+            raise KeyError(f'option {key}: the config has no {first!r}{did_you_mean(first, [*cfg, *OPTIONAL])}')
 
 
 def is_set(cfg: Config, key: str, where: str) -> bool:
@@ -45,18 +46,6 @@ def is_set(cfg: Config, key: str, where: str) -> bool:
             if depth == len(names) - 1 and isinstance(keys, (Mapping, Config)):
                 return False
             missing = '.'.join(names[: depth + 1])
-            raise KeyError(f'{where} sets {key}, but the config has no {missing}{nearest(name, keys)}')
+            raise KeyError(f'{where} sets {key}, but the config has no {missing}{did_you_mean(name, keys)}')
         node = node[int(name)] if isinstance(node, (list, tuple)) else node[name]
     return True
-
-
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The end of a message about a name that is not known: those that are like it, if any.
-
-    Args:
-        name (str): That is not known.
-        known (Iterable[str]): The names that are.
-        cutoff (float): How like, in [0, 1]; smaller where the known names are long. Defaults to 0.6.
-    """
-    close = difflib.get_close_matches(name, list(dict.fromkeys(known)), cutoff=cutoff)
-    return f' (did you mean {" or ".join(close)}?)' if close else ''

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.utils import import_modules_from_strings
 
 from ..datasets.class_palette import class_palette
 from ..models.segmentors import CoarseToFine
 from ..utils.checkpoint import read_checkpoint
 from ..utils.partial_checkpoint import PARTIAL_KEY
-from .checkpoint_config import config_of
+from .checkpoint_config import config_of, import_plugins
 from .config import complete_config, load_config
 from .launch import load_whole_model
 from .model import build_model
@@ -64,12 +63,17 @@ def replace_coarse(model: CoarseToFine, other: CoarseToFine, source: str) -> Non
         source (str): Where `other` comes from, for the message.
 
     Raises:
-        ValueError: If they have different numbers of classes.
+        ValueError: If they have different numbers of classes, or the same classes in another order.
     """
     if other.num_slots != model.num_slots:
         raise ValueError(
             f'the coarse network of {source} has {other.num_slots} foreground classes, the model {model.num_slots}; '
             'take one that was trained for the same classes'
+        )
+    names, expected = (tuple(each.dataset_meta['classes']) for each in (other, model))
+    if names != expected and sorted(names) == sorted(expected):
+        raise ValueError(
+            f'the coarse network of {source} has the classes {names}, the model {expected}; they need the same order'
         )
     model.coarse, model.coarse_input = other.coarse, other.coarse_input
     model.cfg.model.update(coarse=other.cfg.model.coarse, coarse_input=other.cfg.model.coarse_input)
@@ -108,10 +112,10 @@ def assemble(cfg: Config, checkpoint: dict, source: str) -> CoarseToFine:
 
     Raises:
         ImportError: If the config imports a plug-in that is not there.
-        ValueError: If the config is of no `CoarseToFine`, or the weights do not fit.
+        ValueError: If the config is of no `CoarseToFine`, has a type that is no part of a model, or the weights do not
+            fit.
     """
-    if cfg.get('custom_imports'):
-        import_modules_from_strings(**cfg.custom_imports)
+    import_plugins(cfg, source)
     cfg = for_prediction(cfg, complete=PARTIAL_KEY not in checkpoint.get('meta', {}))
     model = build_model(cfg)
     if not isinstance(model, CoarseToFine):

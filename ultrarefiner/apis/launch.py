@@ -7,6 +7,7 @@ import os
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import broadcast_object_list
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import find_latest_checkpoint
@@ -20,6 +21,7 @@ from ..utils.partial_checkpoint import PARTIAL_KEY, check_base
 from ..utils.unwrap import unwrap
 from .compute import prepare_compute
 from .model import checked_model
+from .training_record import read_record
 
 
 def start_process_group(launcher: str) -> None:
@@ -67,11 +69,28 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
         unused = cfg.get('find_unused_parameters', False)
         cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, find_unused_parameters=unused)
     MODELS.import_from_location()
-    done = prepare_compute(cfg.get('env_cfg') or {})
+    done = prepare_compute(compute_settings(cfg))
+    agree_on_matmul()
     runner = Runner.from_cfg(cfg)
     for line in done:
         runner.logger.info(line)
     return runner
+
+
+def compute_settings(cfg: Config) -> dict:
+    """The config's ``env_cfg``; a training that goes on computes as it began, so that it ends with the same bits."""
+    env_cfg = dict(cfg.get('env_cfg') or {})
+    record = (read_record(cfg.work_dir) if cfg.get('resume') else None) or {}
+    if env_cfg.get('float32_matmul') == 'fastest' and 'float32_matmul' in record:
+        env_cfg['float32_matmul'] = record['float32_matmul']
+    return env_cfg
+
+
+def agree_on_matmul() -> None:
+    """Let all processes compute float32 matrix products as the first one does, whatever each has measured."""
+    chosen = [torch.get_float32_matmul_precision()]
+    broadcast_object_list(chosen)
+    torch.set_float32_matmul_precision(chosen[0])
 
 
 def prepare_training(runner: Runner) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.utils import import_modules_from_strings
 
 from ..utils.checkpoint import read_checkpoint
-from .checkpoint_config import config_of
+from .checkpoint_config import config_of, import_plugins
 from .config import complete_config, load_config
 from .init_model import CHECKPOINT_ENDINGS
 from .model_package import is_package, read_package
@@ -26,7 +25,7 @@ def read_model_config(source: str | Path, options: dict | None = None) -> Config
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it carries no config.
+        ValueError: If it carries no config, or one with a type that is no part of a model.
     """
     path = Path(source)
     if is_package(path):
@@ -37,6 +36,5 @@ def read_model_config(source: str | Path, options: dict | None = None) -> Config
         raise ValueError(f'{path} is a folder; give a config, a checkpoint such as {path}/best.pth, or a package')
     else:
         return load_config(path, options)
-    if cfg.get('custom_imports'):
-        import_modules_from_strings(**cfg.custom_imports)
+    import_plugins(cfg, str(path))
     return cfg

@@ -65,7 +65,8 @@ def write_package(model: CoarseToFine, folder: str | Path, card: str, force: boo
     meta = dict(dataset_meta=model.dataset_meta, ultrarefiner=model.provenance)
     # A copy of each: safetensors refuses tensors that share memory.
     state = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
-    with whole_folder(folder, WEIGHTS_FILE, force) as partial:
+    # Not by the weights: folders of other programs have a file of that name.
+    with whole_folder(folder, META_FILE, force) as partial:
         (partial / CONFIG_FILE).write_text(Config(_without_files(cfg.to_dict())).pretty_text)
         (partial / META_FILE).write_text(json.dumps(meta, indent=1))
         (partial / CARD_FILE).write_text(card)

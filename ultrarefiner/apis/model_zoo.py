@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mmengine.fileio import load
 
+from ..utils.command_line import did_you_mean
 from ..utils.project_files import configs_root
-from .config_keys import nearest
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ def find_model(name: str) -> ModelInfo:
         ModelInfo: Its config, and its weights and results where there are some.
 
     Raises:
-        KeyError: If there is no such model; the message names the nearest ones.
+        KeyError: If there is no such model; the message names the nearest one.
     """
     models = _models()
     if name not in models:
         raise KeyError(
-            f'no model is named {name!r}{nearest(name, models, cutoff=0.3)}; ultrarefiner.apis.list_models() lists '
-            'all, and a config or checkpoint of your own is given by its path'
+            f'no model is named {name!r}{did_you_mean(name, models, cutoff=0.3)}; ultrarefiner.apis.list_models() '
+            'lists all, and a config or checkpoint of your own is given by its path'
         )
     return models[name]
 

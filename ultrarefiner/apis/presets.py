@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from .config_keys import nearest
+from ..utils.command_line import did_you_mean
 
 DELETE = '_delete_'
 VARIABLES = ('fragments', 'presets', 'joined')
@@ -65,7 +65,7 @@ class Presets:
             return copy.deepcopy(self.axes[axis][name])
         among = '' if name == value else f' in {value!r}'
         raise KeyError(
-            f'--grid {axis}: there is no preset {name!r}{among}{nearest(name, self.axes[axis])}; there are '
+            f'--grid {axis}: there is no preset {name!r}{among}{did_you_mean(name, self.axes[axis])}; there are '
             f'{", ".join(self.axes[axis])}'
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 
 RECORD = 'training.json'
@@ -54,5 +55,12 @@ def write_record(cfg: Config, splits: dict[str, str], precision: str, finished: 
     """
     path = Path(cfg.work_dir) / RECORD
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = dict(fingerprint=cfg.fingerprint, splits=splits, precision=precision, finished=finished, cost=cost)
+    record = dict(
+        fingerprint=cfg.fingerprint,
+        splits=splits,
+        precision=precision,
+        float32_matmul=torch.get_float32_matmul_precision(),
+        finished=finished,
+        cost=cost,
+    )
     path.write_text(json.dumps(record, indent=1))

@@ -23,7 +23,7 @@ COARSE_SUFFIXES = ('.npy', '.png')
 CONVERT = 'run the dataset converter again (tools/dataset_converters)'
 GIVE_LABELS = (
     'label maps need coarse_label_map, such as {0: 0, 1: 1}; probabilities of one class are grey values from 0 to 255, '
-    'those of several a .npy of the shape (K, H, W)'
+    'or a .npy where none is above 0.005; those of several a .npy of the shape (K, H, W)'
 )
 PREDICT = 'write the out-of-fold predictions again with tools/predict_folds.py, for this split'
 
@@ -253,16 +253,14 @@ class ConvertedDataset(BaseSegDataset):
             several = f'PNG predictions in {self.coarse_dir} for {len(self._metainfo["classes"]) - 1} classes'
             faults.add(several, f'{Path(paths[0]).name}, ...', GIVE_LABELS)
             return
-        brightest = 0
         for path in paths:
             try:
                 values = read_mask(path, self.coarse_labels or {value: value for value in range(256)})
             except ValueError as error:
                 faults.add('unusable coarse prediction', str(error), 'write it again, or mend coarse_label_map')
             else:
-                brightest = max(brightest, int(values.max()))
-        if self.coarse_labels is None and brightest == 1:
-            faults.add(f'no grey value above 1 in {self.coarse_dir}', f'{len(paths)} files', GIVE_LABELS)
+                if self.coarse_labels is None and values.max() == 1:
+                    faults.add(f'no grey value above 1 in {self.coarse_dir}', Path(path).name, GIVE_LABELS)
 
     def _check_proof(self, items: list[dict], faults: Faults) -> None:
         path = self.coarse_dir.parent / 'proof.json'

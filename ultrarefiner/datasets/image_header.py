@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -11,6 +12,10 @@ from PIL import Image
 EIGHT_BIT_MODES = frozenset({'1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'CMYK', 'YCbCr'})
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 PNG_TRAILER = b'\x00\x00\x00\x00IEND\xaeB`\x82'
+JPEG_SIGNATURE = b'\xff\xd8\xff'
+JPEG_END = b'\xd9'
+# A marker with a segment, or the end of the image. FF 00 is a byte FF of the pixels; FF 01 and FF D0 to D8 stand alone.
+JPEG_MARKER = re.compile(rb'\xff+([^\x00\x01\xd0-\xd8\xff])', re.DOTALL)
 
 
 class ImageHeader(NamedTuple):
@@ -46,13 +51,27 @@ def read_header(file: str | Path | BinaryIO) -> ImageHeader:
 
 
 def is_truncated(file: BinaryIO) -> bool:
-    """Whether a PNG file lacks its end; False for every other format.
+    """Whether a PNG or JPEG file lacks its end; False for every other format.
 
     Args:
         file (BinaryIO): The file, open, of at least 12 bytes.
     """
     file.seek(0)
-    if file.read(len(PNG_SIGNATURE)) != PNG_SIGNATURE:
+    signature = file.read(len(PNG_SIGNATURE))
+    if signature.startswith(JPEG_SIGNATURE):
+        return _jpeg_lacks_its_end(signature + file.read())
+    if signature != PNG_SIGNATURE:
         return False
     file.seek(-len(PNG_TRAILER), os.SEEK_END)
     return file.read() != PNG_TRAILER
+
+
+def _jpeg_lacks_its_end(content: bytes) -> bool:
+    """Go from segment to segment: a thumbnail in one has an end of its own, and cameras write bytes after the end."""
+    position = len(JPEG_SIGNATURE) - 1
+    while marker := JPEG_MARKER.search(content, position):
+        if marker[1] == JPEG_END:
+            return False
+        length = content[marker.end() : marker.end() + 2]
+        position = marker.end() + int.from_bytes(length, 'big')
+    return True

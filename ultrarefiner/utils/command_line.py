@@ -66,9 +66,15 @@ def tool_parser(description: str) -> ToolParser:
     return ToolParser(description)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``, did you mean X?`` with the nearest known name, or nothing where none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """``, did you mean X?`` with the nearest known name, or nothing where none is near.
+
+    Args:
+        name (str): That is not known.
+        known (Iterable[str]): The names that are.
+        cutoff (float): How like they have to be, in [0, 1]; smaller where the known names are long. Defaults to 0.6.
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f', did you mean {near[0]}?' if near else ''
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from .timed import timed
@@ -25,14 +27,26 @@ def choose_float32_matmul(device: torch.device) -> str:
     Returns:
         str: What was measured and chosen, for the log.
     """
+    chosen, message = fastest_float32_matmul(device)
+    torch.set_float32_matmul_precision(chosen)
+    return message
+
+
+@functools.cache
+def fastest_float32_matmul(device: torch.device) -> tuple[str, str]:
+    """The fastest precision that is float32 in truth, and what was measured.
+
+    Measured once a process: on a busy machine the times change, and so would the last bits of all results.
+    """
+    before = torch.get_float32_matmul_precision()
     measured = {precision: measure(precision, device) for precision in PRECISIONS}
+    torch.set_float32_matmul_precision(before)
     highest = measured['highest'][0]
     exact = {name: seconds for name, (seconds, error) in measured.items() if error <= MAX_ERROR}
-    fastest = min(exact, key=exact.get, default='highest')
+    fastest = min(exact, key=lambda name: exact[name], default='highest')
     chosen = fastest if fastest in exact and exact[fastest] * WORTH < highest else 'highest'
-    torch.set_float32_matmul_precision(chosen)
     rates = ', '.join(f'{name} {highest / s:.2f}x at error {error:.0e}' for name, (s, error) in measured.items())
-    return f'float32 matrix products: {chosen} ({rates})'
+    return chosen, f'float32 matrix products: {chosen} ({rates})'
 
 
 def measure(precision: str, device: torch.device) -> tuple[float, float]:

@@ -201,7 +201,7 @@ PROFILES = dict(
 )
 
 
-@pytest.mark.parametrize('size', [(40, 48), (300, 171), (96, 80)], ids=str)
+@pytest.mark.parametrize('size', [(40, 48), (300, 171), (96, 80), (1, 3000)], ids=str)
 @pytest.mark.parametrize('name', PROFILES)
 def test_an_image_is_prepared_to_the_last_bit_as_in_training(name, size):
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)

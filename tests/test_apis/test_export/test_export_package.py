@@ -150,3 +150,7 @@ def test_only_a_package_is_replaced(path, tmp_path):
         write_package(model, folder, 'second')
     write_package(model, folder, 'second', force=True)
     assert (folder / 'README.md').read_text() == 'second'
+    (folder / 'meta.json').rename(folder / 'config.json')  # As a model of `transformers` looks.
+    with pytest.raises(FileExistsError, match='is no earlier export of this format'):
+        write_package(model, folder, 'third', force=True)
+    assert (folder / 'README.md').read_text() == 'second'

@@ -48,11 +48,22 @@ def test_files_are_not_overwritten(model, tmp_path):
             write_sam(model, tmp_path / 'sam.pth', 'best.pth')
         assert (tmp_path / name).read_text() == 'mine'
         (tmp_path / name).unlink()
-    (tmp_path / 'sam.pth').write_text('mine')
+    write_sam(model, tmp_path / 'sam.pth', 'best.pth')
+    (tmp_path / 'sam.pth').write_text('damaged')
     write_sam(model, tmp_path / 'sam.pth', 'best.pth', force=True)
     assert 'mask_decoder.iou_token.weight' in torch.load(tmp_path / 'sam.pth', weights_only=True)
     with pytest.raises(ValueError, match='ends in .json'):
         write_sam(model, tmp_path / 'sam.json', 'best.pth', force=True)
+
+
+def test_force_replaces_nothing_but_an_earlier_export(model, tmp_path):
+    trained = (tmp_path / 'best.pth').read_bytes()
+    for beside in (None, 'mine', '[]', '{"registry": null}'):
+        if beside is not None:
+            (tmp_path / 'best.json').write_text(beside)
+        with pytest.raises(FileExistsError, match=r'best.pth is no earlier export .*best.json beside it'):
+            write_sam(model, tmp_path / 'best.pth', 'best.pth', force=True)
+    assert (tmp_path / 'best.pth').read_bytes() == trained and (tmp_path / 'best.json').read_text() == beside
 
 
 def test_of_a_wrapped_sam_the_sam_is_written_and_that_is_said(small_parts, tmp_path):
@@ -104,5 +115,7 @@ def test_a_model_of_transformers_becomes_its_own_kind_of_folder(small_parts, tmp
     model = open_trained(save_trained(tmp_path / 'best.pth', cfg))
     notes = write_sam(model, Path(tmp_path / 'folder'), 'best.pth')
     assert notes[0].startswith('open it with transformers.SamModel.from_pretrained(')
+    facts = json.loads((tmp_path / 'folder' / 'ultrarefiner.json').read_text())
+    assert facts['input_profile'] == model.refiner.input_profile.as_dict()
     opened, expected = SamModel.from_pretrained(tmp_path / 'folder'), model.refiner.model.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in opened.state_dict().items())

@@ -103,6 +103,8 @@ def test_everything_wrong_is_said_at_once(tmp_path):
     (tmp_path / 'empty.png').touch()
     Image.fromarray(RGB).save(tmp_path / 'cut.png')
     (tmp_path / 'cut.png').write_bytes((tmp_path / 'cut.png').read_bytes()[:-20])
+    Image.fromarray(RGB).save(tmp_path / 'photo.jpg')
+    (tmp_path / 'photo.jpg').write_bytes((tmp_path / 'photo.jpg').read_bytes()[:-20])
     Image.fromarray(RGB).save(tmp_path / 'same.png')
     Image.fromarray(RGB).save(tmp_path / 'same.jpg')
     with pytest.raises(DatasetError) as error:
@@ -111,7 +113,7 @@ def test_everything_wrong_is_said_at_once(tmp_path):
     for part in (
         r'more than 8 bits a channel (1): ',
         r'unreadable (2): ',
-        r'cut short (1): ',
+        r'cut short (2): ',
         r'no such file (1): ',
         r'no image fits the pattern (1): ',
         'the same name (1): same (',

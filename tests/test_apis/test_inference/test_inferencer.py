@@ -209,6 +209,16 @@ def test_phase_2_takes_masks_made_elsewhere(paths, tmp_path):
         inferencer(IMAGES[:2])
 
 
+def test_given_masks_are_not_overwritten(paths, tmp_path):
+    UltraRefinerInferencer(paths['first'])(IMAGES[0], tmp_path, ['npy'])
+    given = (tmp_path / 'npy' / 'image_0.npy').read_bytes()
+    inferencer = UltraRefinerInferencer(paths['refine'], coarse_masks=tmp_path / 'npy')
+    with pytest.raises(ValueError, match='would remove the coarse masks in .*npy; choose another folder'):
+        inferencer(IMAGES[0], tmp_path, overwrite=True)
+    assert (tmp_path / 'npy' / 'image_0.npy').read_bytes() == given
+    assert len(inferencer(IMAGES[0], tmp_path / 'again', overwrite=True)) == 1
+
+
 def test_with_several_classes_given_png_masks_are_labels(paths, tmp_path):
     labels = RNG.integers(0, 3, (40, 48), dtype=np.uint8)
     Image.fromarray(labels).save(tmp_path / 'image_0.png')

@@ -37,7 +37,7 @@ def write_exported_program(
         FileExistsError: If the folder is there already.
         ValueError: If the model has a part that cannot be exported.
     """
-    differences = {}
+    differences: dict[str, float] = {}
     with whole_folder(folder, PIPELINE_FILE, force) as partial:
         graphs = stage_graphs(model, source)
         files = {stage: f'{stage}.pt2' for stage in graphs}

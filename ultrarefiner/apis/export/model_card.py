@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import yaml
+from torch import nn
 
 from ...models.segmentors import CoarseToFine, PrecomputedCoarse
 
@@ -87,7 +88,7 @@ def read_results(path: str | Path, made: dict) -> dict:
 
 def front_matter(name: str, model: CoarseToFine, tested: dict | None) -> str:
     """The YAML that a hub reads."""
-    entry = dict(
+    entry: dict[str, object] = dict(
         library_name='ultrarefiner',
         pipeline_tag='image-segmentation',
         license='other',
@@ -117,7 +118,7 @@ def what_it_is(model: CoarseToFine) -> str:
         parts.append('- coarse masks: made elsewhere; the package has no coarse network')
     else:
         parts.append(f'- coarse network: {named}, {count(model.coarse)}')
-    if model.refiner is not None:
+    if model.refiner is not None and model.prompt_generator is not None:
         kinds = ', '.join(sorted(model.prompt_generator.produces))
         parts.append(f'- prompts made of the coarse mask: {kinds} ({type(model.prompt_generator).__name__})')
         parts.append(f'- refiner: {type(model.refiner).__name__}, {count(model.refiner)}')
@@ -135,7 +136,7 @@ def what_it_is(model: CoarseToFine) -> str:
     return '\n'.join([opening, '', *parts, *inputs])
 
 
-def count(module) -> str:
+def count(module: nn.Module) -> str:
     """How many parameters, for the page."""
     return f'{sum(weight.numel() for weight in module.parameters()):,} parameters'
 

@@ -56,7 +56,7 @@ def write_onnx(
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f'exporting to ONNX needs {", ".join(missing)}: pip install {" ".join(missing)}')
-    differences = {}
+    differences: dict[str, float] = {}
     with whole_folder(folder, PIPELINE_FILE, force) as partial:
         graphs = stage_graphs(model, source)
         files = {stage: f'{stage}.onnx' for stage in graphs}

@@ -153,8 +153,9 @@ def prepare(picture: np.ndarray, profile: dict) -> tuple[np.ndarray, tuple[int, 
     """
     height, width = profile['size']
     if profile['keep_ratio']:
-        scale = min(height / picture.shape[0], width / picture.shape[1])
-        content = tuple(int(side * scale + 0.5) for side in picture.shape[:2])
+        rows, columns = picture.shape[:2]
+        scale = min(height / rows, width / columns)
+        content = max(int(rows * scale + 0.5), 1), max(int(columns * scale + 0.5), 1)
     else:
         content = height, width
     if picture.shape[:2] != content:

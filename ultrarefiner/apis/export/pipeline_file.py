@@ -15,7 +15,7 @@ PIPELINE_FILE = 'pipeline.json'
 
 
 def write_pipeline_file(
-    folder: Path, model: CoarseToFine, graphs: dict[str, StageGraph], files: dict[str, str], **more
+    folder: Path, model: CoarseToFine, graphs: dict[str, StageGraph], files: dict[str, str], **more: object
 ) -> None:
     """Write the file.
 
@@ -27,11 +27,12 @@ def write_pipeline_file(
         **more: Further entries.
     """
     profiles = model.input_profiles()
-    profiles['image_encoder'] = profiles.pop('refiner', None)
-    stages = {}
+    if 'refiner' in profiles:
+        profiles['image_encoder'] = profiles.pop('refiner')
+    stages: dict[str, dict] = {}
     for stage, graph in graphs.items():
         stages[stage] = dict(file=files[stage])
-        if profiles.get(stage) is not None:
+        if stage in profiles:
             stages[stage]['input_profile'] = profiles[stage]
         for kind in ('inputs', 'outputs'):
             stages[stage][kind] = {name: described(value) for name, value in getattr(graph, kind).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from ...structures import Prompts
 from ...utils.whole_file import whole_file
 from ...utils.whole_folder import whole_folder
 
+# In a folder for `transformers`, whose own files tell it from no other model.
+FACTS_FILE = 'ultrarefiner.json'
 # What SamPredictor has to be told to do the same.
 SELECTIONS = dict(
     ArgmaxSelection=': multimask_output=True, and the mask of the highest predicted IoU',
@@ -30,7 +33,7 @@ def write_sam(model: CoarseToFine, path: str | Path, source: str, force: bool = 
 
     Of a `SAMRefiner` it is a file for ``segment_anything.sam_model_registry``, and beside it a JSON file with the
     architecture, the input profile and what the weights were trained on. Of a `TransformersRefiner` it is a folder for
-    ``from_pretrained`` of `transformers`.
+    ``from_pretrained`` of `transformers`, with ``ultrarefiner.json`` in it.
 
     Args:
         model (CoarseToFine): From `init_model`.
@@ -42,7 +45,7 @@ def write_sam(model: CoarseToFine, path: str | Path, source: str, force: bool = 
         list[str]: What a user has to know to use it, a line each.
 
     Raises:
-        FileExistsError: If the file is there already.
+        FileExistsError: If the file is there already, or with `force` one that is no earlier export.
         ValueError: If the model has no SAM, or several.
     """
     path, refiner = Path(path), sam_of(model, source)
@@ -58,29 +61,27 @@ def write_sam(model: CoarseToFine, path: str | Path, source: str, force: bool = 
             f'what {type(model.refiner).__name__} does around the SAM is not in it: the masks are those of the SAM '
             'alone; --format package keeps the whole'
         )
-    if isinstance(refiner, TransformersRefiner):
-        with whole_folder(path, 'config.json', force) as partial:
-            refiner.save_pretrained(partial)
-        name = type(refiner.model).__name__
-        return [f'open it with transformers.{name}.from_pretrained({str(path)!r})', *notes]
-    sidecar = path.with_suffix('.json')
-    if path.suffix == sidecar.suffix:
-        raise ValueError(f'{path} ends in .json, where the facts about the weights go; give a name such as sam.pth')
-    for file in (path, sidecar):
-        if file.is_dir() or (file.exists() and not force):
-            raise FileExistsError(f'{file} exists; give --force to overwrite it, or another --out')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as partial:
-        torch.save(refiner.plain_state_dict(), partial)
-    published = registry_name(refiner)
-    facts = dict(
-        registry=published,
-        architecture=vars(refiner.architecture),
+    facts: dict = dict(
         input_profile=refiner.input_profile.as_dict(),
         selection=dict(type=selection) | ({} if temperature is None else dict(temperature=temperature)),
         classes=list(model.dataset_meta['classes']),
         provenance=model.provenance,
     )
+    if isinstance(refiner, TransformersRefiner):
+        with whole_folder(path, FACTS_FILE, force) as partial:
+            refiner.save_pretrained(partial)
+            (partial / FACTS_FILE).write_text(json.dumps(facts, indent=1))
+        name = type(refiner.model).__name__
+        return [f'open it with transformers.{name}.from_pretrained({str(path)!r})', *notes]
+    sidecar = path.with_suffix('.json')
+    if path.suffix == sidecar.suffix:
+        raise ValueError(f'{path} ends in .json, where the facts about the weights go; give a name such as sam.pth')
+    _check_replaceable(path, sidecar, force)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial:
+        torch.save({name: value.cpu() for name, value in refiner.plain_state_dict().items()}, partial)
+    published = registry_name(refiner)
+    facts = dict(registry=published, architecture=vars(refiner.architecture), **facts)
     with whole_file(sidecar) as partial:
         partial.write_text(json.dumps(facts, indent=1))
     if published is None:
@@ -88,6 +89,30 @@ def write_sam(model: CoarseToFine, path: str | Path, source: str, force: bool = 
     else:
         opened = f'open it with segment_anything.sam_model_registry[{published!r}](checkpoint={str(path)!r})'
     return [opened, *notes, f'{sidecar} says the same to programs']
+
+
+def _check_replaceable(path: Path, sidecar: Path, force: bool) -> None:
+    """Refuse files that are there, unless replacing is wanted and both are of an earlier export.
+
+    Raises:
+        FileExistsError: If one may not be replaced.
+    """
+    there = [file for file in (path, sidecar) if os.path.lexists(file)]
+    if there and not force:
+        raise FileExistsError(f'{there[0]} exists; give --force to replace it, or another --out')
+    if there and not _is_facts(sidecar):
+        raise FileExistsError(
+            f'{there[0]} is no earlier export of this format ({sidecar.name} beside it would say so), so --force does '
+            'not replace it; give another --out'
+        )
+
+
+def _is_facts(sidecar: Path) -> bool:
+    try:
+        facts = json.loads(sidecar.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(facts, dict) and {'registry', 'architecture', 'input_profile'} <= facts.keys()
 
 
 def sam_of(model: CoarseToFine, source: str) -> SAMRefiner | TransformersRefiner:
@@ -132,6 +157,7 @@ def predictor_arguments(refiner: SAMRefiner, prompts: Prompts, size: tuple[int, 
         dict: ``point_coords`` (P, 2), ``point_labels`` (P,), ``box`` (4,) in pixels of the image and ``mask_input``
         (1, 4g, 4g) logits, of what there is; and ``multimask_output`` for the refiner's selection.
     """
+    prompts = prompts.detach().to('cpu')
     content = torch.tensor([refiner.input_profile.content_size(*size)])
     # SamPredictor multiplies by the scale to its input and adds half a pixel of that.
     sides = np.array(size[::-1])
@@ -141,7 +167,7 @@ def predictor_arguments(refiner: SAMRefiner, prompts: Prompts, size: tuple[int, 
         return coordinates.double().numpy() * sides - half
 
     arguments: dict = dict(multimask_output=not refiner.selection.reads_single_mask)
-    if prompts.points is not None:
+    if prompts.points is not None and prompts.point_labels is not None:
         labels = prompts.point_labels[0, slot]
         arguments.update(
             point_coords=in_pixels(prompts.points[0, slot])[labels.numpy() >= 0],

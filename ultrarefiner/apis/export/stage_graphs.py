@@ -73,14 +73,14 @@ def stage_graphs(model: CoarseToFine, source: str) -> dict[str, StageGraph]:
     profile = model.coarse_input
     pixels = draw(2, 1 if profile.grey else 3, *profile.size)
     graphs = {COARSE: _graph(CoarseGraph(model.coarse), pixels=pixels)}
-    if model.refiner is None:
+    if model.refiner is None or model.prompt_generator is None:
         return graphs
     refiner = plain_refiner(model.refiner)
     size = refiner.input_profile.size
     graphs[ENCODER] = _graph(EncoderGraph(refiner.image_encoder), pixels=draw(2, 3, *size))
     embedding = graphs[ENCODER].outputs['embedding']
     # The decoder has no use for the image encoder, and an exported graph would carry its weights.
-    refiner.image_encoder = nn.Identity()
+    del refiner.image_encoder
     # A blob in each image, with some noise: something to refine.
     blobs = draw(2, model.num_slots, 5, 5) + torch.eye(5)[2] * 4 - 2
     logits = nn.functional.interpolate(blobs, profile.size, mode='bilinear')
@@ -99,10 +99,12 @@ def check_exportable(model: CoarseToFine, source: str) -> None:
     """Refuse what cannot be a graph of tensors.
 
     Raises:
-        ValueError: If the coarse results are stored ones, the refiner is another than a plain `SAMRefiner`, objects are
-            split, or the selection reads the ground truth.
+        ValueError: If the model is not on the CPU, the coarse results are stored ones, the refiner is another than a
+            plain `SAMRefiner`, objects are split, or the selection reads the ground truth.
     """
     refiner, package = model.refiner, 'such a model can be handed on with --format package'
+    if model.data_preprocessor.device.type != 'cpu':
+        raise ValueError(f"{source} is on {model.data_preprocessor.device}, expected the CPU: model.to('cpu')")
     if isinstance(model.coarse, PrecomputedCoarse):
         raise ValueError(
             f'{source} was trained on stored coarse predictions and has no coarse network; give one that was trained, '
@@ -189,13 +191,10 @@ class DecoderGraph(nn.Module):
             crop=lambda masks: crop_masks(masks, content, self.refiner.prompt_encoder),
             enlarge=lambda masks: masks,
         )
-        valid = torch.ones_like(result.quality, dtype=torch.bool) if prompts.valid is None else prompts.valid
+        valid = torch.ones_like(quality[..., 0], dtype=torch.bool) if prompts.valid is None else prompts.valid
         made = dict(low_res_logits=result.logits, predicted_iou=result.quality, valid=valid)
-        return made | {
-            name: value
-            for name in ('points', 'point_labels', 'boxes', 'masks')
-            if (value := getattr(prompts, name)) is not None
-        }
+        made |= {name: getattr(prompts, name) for name in ('points', 'point_labels', 'boxes', 'masks')}
+        return {name: value for name, value in made.items() if value is not None}
 
 
 def embed_points(encoder: PromptEncoder, points: Tensor, labels: Tensor, pad: bool) -> Tensor:

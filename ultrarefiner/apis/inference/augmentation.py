@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +56,7 @@ class View:
     def _axes(self) -> list[int]:
         return [FLIPS[flip] for flip in self.flips]
 
-    def _margins(self, size: tuple[int, int]) -> list[int]:
+    def _margins(self, size: Sequence[int]) -> list[int]:
         """Columns and rows added (left, right, top, bottom), negative where they are cut."""
         margins = []
         for length in reversed(size):
@@ -86,7 +87,7 @@ class Augmentation:
     flips: tuple[str, ...] = ()
     scales: tuple[float, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ('flips', 'scales'):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, (str, int, float)) else tuple(value))

@@ -51,10 +51,10 @@ class GivenMasks:
         model.coarse = PrecomputedCoarse(self.num_slots)
 
     def check(self, sources: Iterable[ImageSource]) -> None:
-        """Check that there is one file for each image.
+        """Check that there is one file for each image, and that it can be used.
 
         Raises:
-            DatasetError: If there is none or more than one.
+            DatasetError: If there is none or more than one, or one that cannot be read as probabilities or labels.
         """
         faults = Faults(f'the coarse masks in {self.folder}')
         for source in sources:
@@ -63,7 +63,15 @@ class GivenMasks:
                 faults.add('no mask', source.name, 'put {name}.npy or {name}.png there for each image')
             elif len(found) > 1:
                 faults.add('more than one mask', f'{source.name} ({", ".join(found)})', 'keep one of them')
+            else:
+                self._check_file(str(self.folder / found[0]), faults)
         faults.raise_if_any()
+
+    def _check_file(self, path: str, faults: Faults) -> None:
+        try:
+            self._load.read(path, self.label_map)
+        except ValueError as error:
+            faults.add('unusable mask', str(error), 'write it again')
 
     def read(self, source: ImageSource, size: tuple[int, int]) -> Tensor:
         """The probabilities of an image.

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from .image_sources import ImageSource, find_sources
 from .prediction import Prediction, binary_entropy
 from .prediction_writer import PredictionWriter
 
-Model = str | Path | Config | CoarseToFine
+Model: TypeAlias = str | Path | Config | CoarseToFine
 TEST_TRANSFORMS = ('LoadImage', 'LoadMask', 'LoadCoarsePrediction', 'PackRefinerInputs')
 PROVENANCE = ('dataset', 'split_sha256', 'fold', 'phase', 'epoch')
 Fault = Callable[[ImageSource, Exception], None]
@@ -168,7 +168,14 @@ class UltraRefinerInferencer:
     def writer(
         self, out_dir: str | Path, save: Sequence[str] = (), overwrite: bool = False, resume: bool = False
     ) -> PredictionWriter:
-        """Writes what `stream` gives; arguments as for `PredictionWriter`."""
+        """Writes what `stream` gives; arguments and errors as for `PredictionWriter`.
+
+        Raises:
+            ValueError: If `overwrite` would remove the given coarse masks.
+        """
+        masks = None if self.given_masks is None else self.given_masks.folder
+        if overwrite and masks is not None and masks.resolve().is_relative_to(Path(out_dir).resolve()):
+            raise ValueError(f'overwriting {out_dir} would remove the coarse masks in {masks}; choose another folder')
         return PredictionWriter(out_dir, self.classes, self.palette, save, self.settings(), overwrite, resume)
 
     def settings(self) -> dict:
@@ -197,8 +204,8 @@ class UltraRefinerInferencer:
         for source in sources:
             try:
                 image = source.read()
-                size = tuple(image.shape[-2:])
-                coarse = None if self.given_masks is None else self.given_masks.read(source, size)
+                height, width = image.shape[-2:]
+                coarse = None if self.given_masks is None else self.given_masks.read(source, (height, width))
             except (OSError, ValueError) as error:
                 if on_fault is None:
                     raise
@@ -257,7 +264,7 @@ def open_members(model: Any, weights: Any, coarse: Any, device: str | torch.devi
         raise ValueError(f'an ensemble of {count}, but lists of another length: {uneven}; give one for each, or one')
     repeated = {name: lists.get(name, [value]) for name, value in given.items()}
     rows = {name: values * (count // len(values)) for name, values in repeated.items()}
-    members = [_open(*row, device) for row in zip(*rows.values())]
+    members = [_open(*row, device) for row in zip(rows['model'], rows['weights'], rows['coarse'])]
     for number, member in enumerate(members, start=1):
         classes, expected = (tuple(each.dataset_meta['classes']) for each in (member, members[0]))
         if classes != expected:
@@ -314,9 +321,8 @@ def use_cache(model: CoarseToFine, options: dict) -> None:
 class _Mean:
     """A mean of maps, of each pixel over those that saw it."""
 
-    def __init__(self):
-        self.total: Tensor | float = 0.0
-        self.count: Tensor | float = 0.0
+    def __init__(self) -> None:
+        self.total = self.count = torch.zeros(())
 
     def add(self, maps: Tensor, seen: Tensor) -> None:
         self.total = self.total + maps * seen
@@ -332,7 +338,7 @@ class _Result:
 
     def __init__(self, source: ImageSource, image: Tensor):
         self.source, self.image = source, image
-        self.size = tuple(image.shape[-2:])
+        self.size = image.shape[-2], image.shape[-1]
         self.refined, self.coarse, self.entropy = _Mean(), _Mean(), _Mean()
         self.labels: dict[str, Tensor] = {}
         self.views = 0
@@ -373,7 +379,7 @@ class _Result:
             coarse_mask=_array(labels['coarse'][0].byte()),
             coarse_probabilities=_array(coarse),
             prompts=self.prompts,
-            predicted_iou=np.mean(self.qualities, axis=0, dtype=np.float32) if self.qualities else None,
+            predicted_iou=np.array(self.qualities, np.float32).mean(axis=0) if self.qualities else None,
             uncertainty=_array(entropy.amax(0)),
             disagreement=None if disagreement is None else _array(disagreement),
         )

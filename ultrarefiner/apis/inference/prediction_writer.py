@@ -135,7 +135,7 @@ class PredictionWriter:
     def __enter__(self) -> PredictionWriter:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _note(self, rows: list[dict]) -> None:
@@ -214,7 +214,7 @@ class PredictionWriter:
         if not path.exists():
             return {}
         content = json.loads(path.read_text())
-        entries = {image['id']: (image, []) for image in content['images']}
+        entries: dict[int, tuple[dict, list[dict]]] = {image['id']: (image, []) for image in content['images']}
         for annotation in content['annotations']:
             entries[annotation['image_id']][1].append(annotation)
         return {Path(entry[0]['file_name']).with_suffix('').as_posix(): entry for entry in entries.values()}

@@ -87,7 +87,7 @@ def make_cases(
                 case = _case(run.label, row, measured)
                 slot = source.classes.index(row['class'])
                 case.update(picture=place, layers=layers[row['class']])
-                case['prompts'] = slots[slot] if slots is not None and slot < len(slots) else None
+                case['prompts'] = None if slots is None else _slots_of(slots, slot, len(source.classes))
                 cases.append(case)
         progress(done)
     metrics = [
@@ -131,6 +131,12 @@ def _case(run: str, row: pd.Series, measured: Sequence[str]) -> dict[str, Any]:
         predicted=_number(row.get('predicted_iou')),
         parts={stage: _number(row.get(f'components/{stage}')) for stage in STAGES if f'components/{stage}' in row},
     )
+
+
+def _slots_of(slots: list[dict], index: int, classes: int) -> list[dict] | None:
+    """The slots of one class, of which an object splitter makes one for each object; None where there are none."""
+    each = len(slots) // classes
+    return slots[index * each : (index + 1) * each] or None
 
 
 def _number(value: Any) -> float | None:

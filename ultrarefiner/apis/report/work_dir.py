@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from mmengine.config import Config
 
 from ...evaluation.per_image_csv import read_rows
 from ...evaluation.training_log import read_training_log
+from ...utils.short_names import short_names
 from ..checkpoint_config import plain_values
 from ..config import DECISIVE_KEYS
 from ..training_record import read_record
@@ -98,13 +98,11 @@ def read_work_dirs(paths: Sequence[str | Path]) -> list[WorkDir]:
         ValueError: If one is given twice, or holds neither a training nor results, or results that are none.
     """
     folders = [Path(path) for path in paths]
-    resolved = [folder.resolve() for folder in folders]
-    if len(set(resolved)) < len(resolved):
-        raise ValueError('a work directory is given twice; give each once')
+    labels = short_names(folders)
     held = [names for names in map(_held, folders) if names]
     # Test images and validation images are never mixed.
     subset = next((name for name in RESULTS if held and all(name in names for names in held)), RESULTS[0])
-    return [_read_work_dir(folder, label, subset) for folder, label in zip(folders, _labels(resolved))]
+    return [_read_work_dir(folder, label, subset) for folder, label in zip(folders, labels)]
 
 
 def _held(path: Path) -> list[str]:
@@ -187,18 +185,6 @@ def _plain_config(text: str, absent: list[str]) -> Config | None:
     except (SyntaxError, ValueError) as error:
         absent.append(f'The config cannot be read ({error}); it is shown as it is.')
         return None
-
-
-def _labels(folders: Sequence[Path]) -> list[str]:
-    """The parts of the paths in which they differ."""
-    if len(folders) == 1:
-        return [folders[0].name]
-    parts = [folder.parts for folder in folders]
-    front = len(Path(os.path.commonpath(folders)).parts)
-    back = 0
-    while all(len(part) > front + back + 1 for part in parts) and len({part[-1 - back] for part in parts}) == 1:
-        back += 1
-    return ['/'.join(part[front : len(part) - back]) or part[-1] for part in parts]
 
 
 def _without_run(node: Any) -> Any:

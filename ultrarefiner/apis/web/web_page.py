@@ -94,9 +94,10 @@ class WebPage:
         except Exception:  # A bug; the page goes on, the terminal has the details.
             traceback.print_exc()
             answer['message'] = 'This failed on the server; the terminal that it runs in says why.'
-        if 'prompts' not in answer and visitor in self._visitors:
+        held = self._visitors.get(visitor)  # One look: `forget` comes from another thread.
+        if 'prompts' not in answer and held is not None:
             # What the page shows is put right again.
-            answer['prompts'] = _prompts(self._visitors[visitor][1])
+            answer['prompts'] = _prompts(held[1])
         return answer
 
     def forget(self, visitor: str) -> None:

@@ -18,23 +18,21 @@ class LoadCoarsePrediction(BaseTransform):
     """Load ``coarse_probability`` for ``coarse_path``: ``.npy`` with probabilities, or an 8-bit grey PNG.
 
     The grey values of a PNG are probabilities over 255; or labels where the dataset has a ``coarse_label_map``, and
-    then the probability of each foreground class is 0 or 1.
+    then the probability of each foreground class is 0 or 1. Without it a PNG whose highest value is 1 is refused: a mask
+    of 0 and 1 would be read as all but empty.
 
     The file covers the whole image at any size, (H, W) or (K, H, W), and is resized bilinearly to the image. It joins
     ``seg_fields``, so put this after the loading of image and mask and *before* every transform that moves pixels;
     mmseg's `RandomFlip` and `RandomRotate` (with ``seg_pad_val=0``) then move it with the image.
 
     Raises:
-        ValueError: If the file cannot be read, or holds anything but finite probabilities in [0, 1].
+        ValueError: If the file cannot be read, holds anything but finite probabilities in [0, 1], or is a PNG whose
+            highest grey value is 1.
     """
 
     def transform(self, results: dict) -> dict:
         """Add ``coarse_probability``, float32, (H, W) for one slot and (H, W, K) for more."""
-        path = results['coarse_path']
-        if Path(path).suffix == '.png' and results.get('coarse_label_map') is not None:
-            probability = self._read_labels(path, results['coarse_label_map'])
-        else:
-            probability = self._check(path, self._read(path))
+        probability = self.read(results['coarse_path'], results.get('coarse_label_map'))
         height, width = results['img'].shape[:2]
         # cv2 wants channels last, and gives (H, W) for one channel.
         resized = cv2.resize(
@@ -43,6 +41,12 @@ class LoadCoarsePrediction(BaseTransform):
         results['coarse_probability'] = resized
         results['seg_fields'].append('coarse_probability')
         return results
+
+    def read(self, path: str, label_map: dict[int, int] | None = None) -> np.ndarray:
+        """A stored result as (K, h, w) float32 in [0, 1]; errors as for the transform."""
+        if Path(path).suffix == '.png' and label_map is not None:
+            return self._read_labels(path, label_map)
+        return self._check(path, self._read(path))
 
     @staticmethod
     def _read_labels(path: str, label_map: dict[int, int]) -> np.ndarray:
@@ -58,11 +62,17 @@ class LoadCoarsePrediction(BaseTransform):
             with Image.open(path) as image:
                 if image.mode not in ('1', 'L'):
                     raise ValueError(f'a PNG prediction is one 8-bit grey channel, got mode {image.mode}')
-                return np.asarray(image.convert('L')).astype(np.float32) / 255
+                pixels = np.asarray(image.convert('L'))
         except (OSError, EOFError, ValueError) as error:
             raise ValueError(
                 f'the coarse prediction {path} cannot be read: {error}; write the predictions again'
             ) from error
+        if pixels.max() == 1:
+            raise ValueError(
+                f'the coarse prediction {path} has no grey value above 1, where 255 is a probability of 1: save masks '
+                'with 0 and 255, or list their labels in coarse_label_map of the dataset; probabilities that low in .npy'
+            )
+        return pixels.astype(np.float32) / 255
 
     @staticmethod
     def _check(path: str, array: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...interfaces import BaseRefiner
 from ...registry import CANDIDATE_SELECTIONS, REFINERS
-from ...structures import ImageEmbedding, Prompts, SegOutput
+from ...structures import ImageEmbedding, InputProfile, Prompts, SegOutput
 from ...structures.prompts import KINDS
 from ...utils.checkpoint import check_input_profiles
 from ...utils.freeze import freeze, is_trainable
@@ -52,6 +52,7 @@ class SAMRefiner(BaseRefiner):
 
     accepts = frozenset(KINDS)
     predicts_quality = True
+    input_profile: InputProfile
 
     def __init__(
         self,

@@ -89,9 +89,10 @@ function errors(svg, c, stage, w, h) {
 
 function prompts(svg, c, w, h, alone) {
   if (alone && c.layers.coarse) draw(svg, 'path', { d: c.layers.coarse, class: 'coarse outline' });
-  const slot = c.prompts;
-  if (!slot.valid) return;
-  const group = draw(svg, 'g', { class: 'prompts' });
+  for (const slot of validSlots(c)) prompt(draw(svg, 'g', { class: 'prompts' }), slot, w, h);
+}
+
+function prompt(group, slot, w, h) {
   if (slot.box) {
     const [x0, y0, x1, y1] = slot.box;
     draw(group, 'rect', { x: x0 * w, y: y0 * h, width: Math.max(0, (x1 - x0) * w), height: Math.max(0, (y1 - y0) * h) });
@@ -106,12 +107,18 @@ function prompts(svg, c, w, h, alone) {
   });
 }
 
+/* Those with something to refine; a class has several where its objects are told apart. */
+const validSlots = (c) => c.prompts.filter((slot) => slot.valid);
+
 /* What the prompts are, in words. */
 function promptNote(c) {
   if (!c.prompts) return '';
-  if (!c.prompts.valid) return 'none: the coarse mask is empty';
-  const points = (c.prompts.points || []).length;
-  return [c.prompts.box && 'box', points && `${points} point${points > 1 ? 's' : ''}`].filter(Boolean).join(', ') || 'mask only';
+  const slots = validSlots(c);
+  if (!slots.length) return 'none: the coarse mask is empty';
+  const boxes = slots.filter((slot) => slot.box).length;
+  const points = slots.reduce((sum, slot) => sum + (slot.points || []).length, 0);
+  const counted = [boxes && (boxes > 1 ? `${boxes} boxes` : 'box'), points && `${points} point${points > 1 ? 's' : ''}`];
+  return counted.filter(Boolean).join(', ') || 'mask only';
 }
 
 function legend(element, entries) {
