@@ -16,10 +16,13 @@ from ultrarefiner.data_preparation.splits import Splits
 TINY_SIZE = (40, 48)  # height, width
 
 # The workers of pytest-xdist share the cores; with a thread a core in each they wait for one another. The variable is
-# for the processes that tests start.
-THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1)))
+# for the processes that tests start; a worker has that of the process that started it.
+WORKERS = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
+THREADS = max(1, (os.cpu_count() or 1) // WORKERS)
+if WORKERS == 1:
+    THREADS = int(os.environ.get('OMP_NUM_THREADS', THREADS))
 torch.set_num_threads(THREADS)
-os.environ.setdefault('OMP_NUM_THREADS', str(THREADS))
+os.environ['OMP_NUM_THREADS'] = str(THREADS)
 
 
 @pytest.fixture(scope='session')

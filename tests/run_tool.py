@@ -1,5 +1,6 @@
-"""Running a tool of tools/ in this process, as its command line would."""
+"""Running a tool of tools/ in this process, as its command line would, and its functions one by one."""
 
+import importlib.util
 import runpy
 import sys
 from pathlib import Path
@@ -20,3 +21,12 @@ def run_tool(tool, *arguments) -> None:
         except SystemExit as ended:
             if ended.code:
                 raise
+
+
+def load_tool(tool):
+    """A tool as a module, named as for `run_tool`; its main is not run."""
+    path = TOOLS / tool
+    spec = importlib.util.spec_from_file_location(f'tool_{path.stem}', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,11 +1,11 @@
 """The pages of docs/ are up to date, their links lead somewhere, and what they name exists."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 from mmengine.registry import init_default_scope
+from run_tool import load_tool
 
 from ultrarefiner.registry import DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS, TRANSFORMS
 
@@ -19,15 +19,8 @@ PAGES = [
 ]
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location('update_docs', ROOT / 'tools' / 'misc' / 'update_docs.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
-
-
 def test_generated_parts_are_up_to_date():
-    stale = [page.name for page, text in load_tool().pages().items() if page.read_text() != text]
+    stale = [page.name for page, text in load_tool('misc/update_docs.py').pages().items() if page.read_text() != text]
     assert stale == [], 'run: python tools/misc/update_docs.py'
 
 

@@ -64,10 +64,11 @@ def main() -> int | None:
         print('\n'.join(list_models()))
         return None
     model, weights, images = split_arguments(args.arguments)
-    if not model or not images:
-        parser.error(
-            f'no images are given after {[*model, *weights][-1]}' if model else 'give a checkpoint and then images'
-        )
+    if not model:
+        wrong = f'{images[0]} is no checkpoint, config or package; ' if images else ''
+        parser.error(f'{wrong}give a checkpoint, such as best.pth, and then images')
+    if not images:
+        parser.error(f'no images are given after {[*model, *weights][-1]}')
     if args.out is None:
         parser.error('say with --out where the results go')
     with one_message():
@@ -83,7 +84,10 @@ def main() -> int | None:
             args.amp,
             args.embedding_cache,
         )
-        writer = inferencer.writer(args.out, args.save, args.overwrite, args.resume)
+        # Before the writer makes or empties the folder.
+        if inferencer.given_masks is not None:
+            inferencer.given_masks.check(sources)
+        writer = inferencer.writer(args.out, args.save, args.overwrite, args.resume, sources)
         sources = [source for source in sources if source.name not in writer.done]
         faults = []
         predictions = inferencer.stream(sources, on_fault=lambda source, error: faults.append(error)) if sources else ()

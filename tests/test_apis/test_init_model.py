@@ -104,6 +104,14 @@ def test_the_coarse_network_can_be_another_ones(trained, cfg, image, tmp_path):
     assert all(torch.equal(own[name], theirs[name]) for name in theirs)
 
 
+def test_the_plug_ins_of_another_coarse_network_come_with_it(trained, cfg, tmp_path):
+    other = copy.deepcopy(cfg)
+    other.custom_imports = dict(imports='json', allow_failed_imports=False)
+    assert 'custom_imports' not in init_model(trained[0]).cfg
+    loaded = init_model(trained[0], coarse=save(tmp_path / 'other.pth', other, build_model(other)))
+    assert loaded.cfg.custom_imports == dict(imports=['json'], allow_failed_imports=False)
+
+
 def test_a_coarse_network_of_other_classes_is_refused(trained, cfg, tmp_path):
     three = copy.deepcopy(cfg)
     three.model.coarse.decode_head.num_classes = 3

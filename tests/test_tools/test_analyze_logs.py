@@ -1,24 +1,18 @@
 """The learning curves: which values of which runs are drawn, and what the table says."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from run_tool import load_tool
 
 from ultrarefiner.evaluation.training_log import read_training_log
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'analyze_logs.py'
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('analyze_logs', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/analyze_logs.py')
 
 
 def make_run(work_dir, dice=(0.5, 0.7, 0.6), losses=('loss_a', 'loss_b'), memory=None, finished=True):

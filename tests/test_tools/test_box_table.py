@@ -1,22 +1,15 @@
-import importlib.util
-from pathlib import Path
-
 import pandas as pd
 import pytest
 import torch
 from mmengine.registry import init_default_scope
+from run_tool import load_tool
 
 from ultrarefiner.registry import MODELS, PROMPT_GENERATORS
-
-PATH = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'box_table.py'
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('tool_box_table', PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/box_table.py')
 
 
 @pytest.fixture(scope='module')

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 from pathlib import Path
 
@@ -6,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mmengine.registry import init_default_scope
+from run_tool import load_tool
 
 from ultrarefiner.data_preparation.splits import Splits
 from ultrarefiner.models.refiners import GuardedRefiner, IdentityRefiner
@@ -17,10 +17,7 @@ SPLITS = Splits('busi', 'grouped', 0, NAMES[:100], NAMES[100:], [NAMES[:50], NAM
 
 def load():
     path = ROOT / 'tools' / 'analysis_tools' / 'calibrate_guard.py'
-    spec = importlib.util.spec_from_file_location('tool_calibrate_guard', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool(path)
 
 
 def write_results(folder, names, helps=True, **summary):

@@ -1,14 +1,9 @@
 """Files are refused for what nobody wants in a repository, and for nothing else."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+from run_tool import load_tool
 
-ROOT = Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location('check_files', ROOT / 'tools' / 'misc' / 'check_files.py')
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load_tool('misc/check_files.py')
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,17 @@
 """The confusion tool, on masks made here against the ground truth of the tiny dataset."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'confusion.py'
+from run_tool import load_tool
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('confusion', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/confusion.py')
 
 
 @pytest.fixture

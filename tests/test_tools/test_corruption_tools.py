@@ -1,5 +1,4 @@
 import hashlib
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -7,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from run_tool import load_tool
 
 from ultrarefiner.corruption import Preset, corrupt, corruption_rng, load_preset
 from ultrarefiner.data_preparation.splits import Splits
@@ -17,10 +17,7 @@ SHOWN = Preset({'under_segmentation': 1}, {'under_segmentation': [0, 0, 0, 1]}, 
 
 def load(name):
     path = ROOT / 'tools' / 'analysis_tools' / f'{name}.py'
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool(path)
 
 
 @pytest.fixture(scope='module')

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import runpy
 import subprocess
@@ -8,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from run_tool import load_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 CONVERTERS = ROOT / 'tools' / 'dataset_converters'
 
 
 def load(path):
-    spec = importlib.util.spec_from_file_location(f'tool_{path.stem}', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool(path)
 
 
 def make_folders(root, value=255):

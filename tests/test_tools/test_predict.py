@@ -85,7 +85,11 @@ def test_phase_2_takes_a_coarse_checkpoint_or_masks(run, images, tmp_path):
     code, _, error = run('refine.pth', images, '--out', tmp_path / 'none')
     assert code == 2 and '--coarse' in error and '--coarse-masks' in error and not (tmp_path / 'none').exists()
     assert run('refine.pth', images, '--out', tmp_path / 'coarse', '--coarse', 'coarse.pth', '--save', 'npy')[0] == 0
-    assert run('refine.pth', images, '--out', tmp_path / 'masks', '--coarse-masks', tmp_path / 'coarse/npy')[0] == 0
+    given = ('--coarse-masks', tmp_path / 'coarse/npy')
+    assert run('refine.pth', images, '--out', tmp_path / 'masks', *given)[0] == 0
+    (tmp_path / 'coarse/npy/t8.npy').unlink()
+    code, _, error = run('refine.pth', images, '--out', tmp_path / 'masks', '--overwrite', *given)
+    assert code == 2 and 'no mask (1): t8' in error and list(masks(tmp_path / 'masks')) == ['t8', 't9']
 
 
 def test_an_image_that_cannot_be_decoded_is_named_at_the_end(run, images, tmp_path):
@@ -118,13 +122,13 @@ def test_results_are_kept_replaced_or_gone_on_from(run, images, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ((), 'give a checkpoint and then images'),
+        ((), 'error: give a checkpoint, such as best.pth, and then images'),
         (('a.pth', '--out', 'x'), 'no images are given after a.pth'),
         (('config.py', 'a.pth', '--out', 'x'), 'no images are given after a.pth'),
         (('a.pth', '.'), '--out'),
         (('gone.pth', 'IMAGES', '--out', 'x'), 'gone.pth'),
         (('config.py', 'IMAGES', '--out', 'x'), 'comes without weights'),
-        (('IMAGES', '--out', 'x'), 'give a checkpoint and then images'),
+        (('IMAGES', '--out', 'x'), 'images is no checkpoint, config or package; give a checkpoint'),
         (('a.pth', 'nothing', '--out', 'x'), 'no such file (1): nothing'),
         (('a.pth', 'IMAGES', '--out', 'x', '--save', 'overlays'), 'did you mean overlay'),
         (('a.pth', 'IMAGES', '--out', 'x', '--scales', '99'), 'Augmentation.scales'),

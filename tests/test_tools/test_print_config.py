@@ -1,11 +1,11 @@
 """A part of a config, from a file or from a checkpoint that carries it."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from run_tool import load_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = str(ROOT / 'configs' / 'transunet' / 'transunet_small_1xb8-4e_busi-96x96.py')
@@ -13,9 +13,7 @@ CONFIG = str(ROOT / 'configs' / 'transunet' / 'transunet_small_1xb8-4e_busi-96x9
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location('print_config', ROOT / 'tools' / 'misc' / 'print_config.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool('misc/print_config.py')
 
     def run(*arguments):
         monkeypatch.setattr(sys, 'argv', ['print_config.py', *arguments])

@@ -1,28 +1,22 @@
-import importlib.util
 import json
 import re
 import shutil
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from report_makers import NAMES, gallery, make_data, make_work_dir
+from run_tool import load_tool
 
 from ultrarefiner.apis.report.cases import choose_images
 from ultrarefiner.apis.report.report import make_report
 from ultrarefiner.evaluation.per_image_csv import read_rows, win_tie_loss
 
-PATH = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'report.py'
-
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('tool_report', PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('analysis_tools/report.py')
 
 
 @pytest.fixture(scope='module')

@@ -5,13 +5,13 @@ float32, evaluation mode): its R50-ViT-B_16 config with the sizes of `SMALL`, th
 and `fill` make, and the input that `test_same_logits_as_the_original` makes.
 """
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from run_tool import load_tool
 
 from ultrarefiner.registry import MODELS
 from ultrarefiner.utils.transunet_checkpoint import convert_transunet_checkpoint
@@ -141,10 +141,7 @@ def original():
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('transunet_converter', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool(TOOL)
 
 
 def test_full_size_has_409_entries_that_fill_the_full_model_exactly():

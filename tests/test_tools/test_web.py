@@ -1,7 +1,6 @@
 """The page to try a model: what it answers, that it is served to this machine alone, and that it works in a browser."""
 
 import base64
-import importlib.util
 import io
 import signal
 import socket
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from run_tool import load_tool
 from small_checkpoint import small_checkpoint
 
 from ultrarefiner.apis.init_model import init_model
@@ -152,9 +152,7 @@ def test_without_gradio_the_remedy_is_told(model, monkeypatch):
 
 
 def test_a_port_that_is_taken_is_told():
-    spec = importlib.util.spec_from_file_location('web', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool(TOOL)
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', 0))
         taken.listen()

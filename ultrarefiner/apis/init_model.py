@@ -77,6 +77,14 @@ def replace_coarse(model: CoarseToFine, other: CoarseToFine, source: str) -> Non
         )
     model.coarse, model.coarse_input = other.coarse, other.coarse_input
     model.cfg.model.update(coarse=other.cfg.model.coarse, coarse_input=other.cfg.model.coarse_input)
+    plug_ins = list(dict.fromkeys([*_plug_ins(model.cfg), *_plug_ins(other.cfg)]))
+    if plug_ins:
+        model.cfg.custom_imports = dict(imports=plug_ins, allow_failed_imports=False)
+
+
+def _plug_ins(cfg: Config) -> list[str]:
+    names = (cfg.get('custom_imports') or {}).get('imports') or []
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _find(model: str | Path | Config, weights: str | Path | None = None) -> CoarseToFine:

@@ -88,3 +88,16 @@ def test_the_running_maximum_of_a_graph_is_that_of_training(monkeypatch):
     assert not torch.equal(expected, profile)
     monkeypatch.setattr(torch.compiler, 'is_compiling', lambda: True)
     assert torch.equal(running_max(profile), expected)
+
+
+@pytest.mark.parametrize('wrong', [1.0, torch.nan])
+def test_a_file_that_gives_something_else_than_the_model_is_told(small_parts, tmp_path, wrong):
+    model = open_trained(save_trained(tmp_path / 'best.pth', trained_cfg(small_parts)))
+    graph = stage_graphs(model, 'best.pth')['coarse']
+    inputs = graph.of_images(1)
+    given = graph.run(inputs)
+    assert graph.differences(inputs, given, 'coarse.pt2') == dict(coarse_logits=0)
+    given['coarse_logits'] = given['coarse_logits'].clone()
+    given['coarse_logits'][0, 0, 0, 0] += wrong * 10
+    with pytest.raises(ValueError, match='coarse.pt2 gives coarse_logits that are off by .*, expected rounding errors'):
+        graph.differences(inputs, given, 'coarse.pt2')

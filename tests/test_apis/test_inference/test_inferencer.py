@@ -204,6 +204,9 @@ def test_phase_2_takes_masks_made_elsewhere(paths, tmp_path):
     np.testing.assert_allclose(second.coarse_probabilities, 0.25, atol=1e-5)
     with pytest.raises(DatasetError, match=r'no mask \(2\): image_2, image_3'):
         inferencer(IMAGES)
+    Image.fromarray(rough // 255).save(tmp_path / 'image_0.png')
+    with pytest.raises(ValueError, match=r'image_0.png has no grey value above 1.*0 and 255'):
+        inferencer(IMAGES[:2])
     np.save(tmp_path / 'image_0.npy', rough / 255)
     with pytest.raises(DatasetError, match=r'more than one mask \(1\): image_0'):
         inferencer(IMAGES[:2])
@@ -213,10 +216,18 @@ def test_given_masks_are_not_overwritten(paths, tmp_path):
     UltraRefinerInferencer(paths['first'])(IMAGES[0], tmp_path, ['npy'])
     given = (tmp_path / 'npy' / 'image_0.npy').read_bytes()
     inferencer = UltraRefinerInferencer(paths['refine'], coarse_masks=tmp_path / 'npy')
-    with pytest.raises(ValueError, match='would remove the coarse masks in .*npy; choose another folder'):
+    with pytest.raises(ValueError, match='would remove .*npy, which is read; choose another folder'):
         inferencer(IMAGES[0], tmp_path, overwrite=True)
     assert (tmp_path / 'npy' / 'image_0.npy').read_bytes() == given
     assert len(inferencer(IMAGES[0], tmp_path / 'again', overwrite=True)) == 1
+
+
+def test_images_are_not_removed_to_make_room_for_their_results(paths, tmp_path):
+    inferencer = UltraRefinerInferencer(paths['first'])
+    inferencer(IMAGES[0], tmp_path, ['overlay'])
+    with pytest.raises(ValueError, match=r'would remove .*image_0\.png, which is read; choose another folder'):
+        inferencer(tmp_path / 'overlay', tmp_path, overwrite=True)
+    assert (tmp_path / 'overlay' / 'image_0.png').is_file() and (tmp_path / 'masks').is_dir()
 
 
 def test_with_several_classes_given_png_masks_are_labels(paths, tmp_path):
@@ -275,13 +286,12 @@ def test_half_precision_is_close(paths):
         assert 0 < difference.max() < 0.2
 
 
-@pytest.mark.parametrize('size', [(1, 1), (1, 300), (2, 900), (700, 3)])
 @pytest.mark.parametrize('kind', ['first', 'coarse'])
-def test_images_of_strange_shapes_have_results(paths, size, kind):
-    images = [np.full(size, value, np.uint8) for value in (0, 128)]
-    options = dict(augmentation=dict(flips='vertical', scales=(0.5, 2)))
-    for prediction in predict(paths[kind], images=images, **options):
-        assert prediction.mask.shape == size
+def test_images_of_strange_shapes_have_results(paths, kind):
+    sizes = [(1, 1), (1, 300), (2, 900), (700, 3)]
+    images = [np.full(size, value, np.uint8) for value in (0, 128) for size in sizes]
+    for image, prediction in zip(images, predict(paths[kind], images=images, augmentation=dict(scales=(0.5, 2)))):
+        assert prediction.mask.shape == image.shape
         assert all(
             np.isfinite(getattr(prediction, field.name)).all()
             for field in fields(prediction)

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -66,6 +67,10 @@ def test_a_name_does_not_lead_out_of_its_folder(results, tmp_path):
     save(tmp_path / 'data' / 'secret.png', np.ones((4, 4)))
     for name in ('../../../secret', str(tmp_path / 'data' / 'secret')):
         assert results.image('d', name) is None
+    shutil.copy(tmp_path / 'data' / 'secret.png', tmp_path / 'out' / 'masks' / 'd')
+    assert 'refined' in results.masks('d', 'secret')[0]
+    for dataset in ('../../data', '..', str(tmp_path / 'data')):
+        assert results.masks(dataset, 'secret') == ({}, None)
 
 
 def test_data_is_found_where_the_config_says_or_where_it_lies_now(data):

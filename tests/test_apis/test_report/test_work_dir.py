@@ -26,7 +26,7 @@ def test_labels_are_what_the_paths_differ_in(tmp_path):
     assert labels(tmp_path / '1', 'a/busi/fold_0', 'b/busi/fold_0') == ['a', 'b']
     assert labels(tmp_path / '2', 'a/fold_0', 'a/fold_1') == ['fold_0', 'fold_1']
     assert labels(tmp_path / '3', 'a/fold_0', 'a/fold_1', 'b/fold_0') == ['a/fold_0', 'a/fold_1', 'b/fold_0']
-    assert labels(tmp_path / '4', 'a', 'a/b') == ['a', 'b']
+    assert labels(tmp_path / '4', 'a', 'a/a') == ['.', 'a']
     assert labels(tmp_path / '5', 'a/busi/fold_0') == ['fold_0']
 
 

@@ -22,6 +22,8 @@ from ...models.segmentors.coarse_to_fine import coarse_logits
 from ...structures import ImageEmbedding, SegOutput
 
 COARSE, ENCODER, DECODER = 'coarse', 'image_encoder', 'decoder'
+# Of the largest value of an output, if that is above 1.
+TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,32 @@ class StageGraph:
     def run(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """The outputs by name."""
         return self.module(*inputs.values())
+
+    def differences(self, inputs: dict[str, Tensor], given: dict[str, Tensor], file: str) -> dict[str, float]:
+        """How far what an exported file gives is from what the network gives.
+
+        Args:
+            inputs (dict[str, Tensor]): Of both.
+            given (dict[str, Tensor]): The outputs of the file, by name.
+            file (str): Its name, for the message.
+
+        Returns:
+            dict[str, float]: The largest difference by output.
+
+        Raises:
+            ValueError: If one is more than rounding makes.
+        """
+        differences = {}
+        for name, expected in self.run(inputs).items():
+            difference = (given[name].double() - expected.double()).abs().max().item()
+            if not difference <= TOLERANCE * max(1.0, expected.double().abs().max().item()):
+                raise ValueError(
+                    f'{file} gives {name} that are off by {difference:.2g}, expected rounding errors; nothing was '
+                    'written. Hand the model on with --format package, and tell the maintainers what '
+                    'tools/misc/collect_env.py prints'
+                )
+            differences[name] = difference
+        return differences
 
 
 def stage_graphs(model: CoarseToFine, source: str) -> dict[str, StageGraph]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +50,12 @@ class GivenMasks:
             raise ValueError('a model of phase 1 has no refiner: with given masks there is nothing left for it to do')
         model.coarse = PrecomputedCoarse(self.num_slots)
 
-    def check(self, sources: Iterable[ImageSource]) -> None:
+    def check(self, sources: Sequence[ImageSource]) -> None:
         """Check that there is one file for each image, and that it can be used.
 
         Raises:
-            DatasetError: If there is none or more than one, or one that cannot be read as probabilities or labels.
+            DatasetError: If there is none or more than one.
+            ValueError: Of the first that cannot be read as probabilities or labels.
         """
         faults = Faults(f'the coarse masks in {self.folder}')
         for source in sources:
@@ -63,15 +64,11 @@ class GivenMasks:
                 faults.add('no mask', source.name, 'put {name}.npy or {name}.png there for each image')
             elif len(found) > 1:
                 faults.add('more than one mask', f'{source.name} ({", ".join(found)})', 'keep one of them')
-            else:
-                self._check_file(str(self.folder / found[0]), faults)
         faults.raise_if_any()
-
-    def _check_file(self, path: str, faults: Faults) -> None:
-        try:
-            self._load.read(path, self.label_map)
-        except ValueError as error:
-            faults.add('unusable mask', str(error), 'write it again')
+        # What is wrong in one is mostly wrong in all: the first is enough.
+        for source in sources:
+            (name,) = self._files(source)
+            self._load.read(str(self.folder / name), self.label_map)
 
     def read(self, source: ImageSource, size: tuple[int, int]) -> Tensor:
         """The probabilities of an image.

@@ -132,11 +132,12 @@ class UltraRefinerInferencer:
                 tell.
             FileExistsError: If `out_dir` has results.
         """
-        predictions = self.stream(images, recursive)
+        sources = find_sources(images, recursive)
+        predictions = self.stream(sources)
         if out_dir is None:
             return list(predictions)
         held = []
-        with self.writer(out_dir, save, overwrite) as writer:
+        with self.writer(out_dir, save, overwrite, sources=sources) as writer:
             for prediction in predictions:
                 writer.write(prediction)
                 held.append(prediction)
@@ -166,17 +167,23 @@ class UltraRefinerInferencer:
         return self._stream(sources, on_fault)
 
     def writer(
-        self, out_dir: str | Path, save: Sequence[str] = (), overwrite: bool = False, resume: bool = False
+        self,
+        out_dir: str | Path,
+        save: Sequence[str] = (),
+        overwrite: bool = False,
+        resume: bool = False,
+        sources: Sequence[ImageSource] = (),
     ) -> PredictionWriter:
         """Writes what `stream` gives; arguments and errors as for `PredictionWriter`.
 
-        Raises:
-            ValueError: If `overwrite` would remove the given coarse masks.
+        Args:
+            out_dir, save, overwrite, resume: See `PredictionWriter`.
+            sources (Sequence[ImageSource]): What is segmented, so that overwriting never removes it.
         """
-        masks = None if self.given_masks is None else self.given_masks.folder
-        if overwrite and masks is not None and masks.resolve().is_relative_to(Path(out_dir).resolve()):
-            raise ValueError(f'overwriting {out_dir} would remove the coarse masks in {masks}; choose another folder')
-        return PredictionWriter(out_dir, self.classes, self.palette, save, self.settings(), overwrite, resume)
+        keep = [source.content for source in sources if isinstance(source.content, Path)]
+        if self.given_masks is not None:
+            keep.append(self.given_masks.folder)
+        return PredictionWriter(out_dir, self.classes, self.palette, save, self.settings(), overwrite, resume, keep)
 
     def settings(self) -> dict:
         """What the results depend on, but for the images: models, views, precision, where coarse masks come from."""

@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +68,7 @@ class PredictionWriter:
         settings (dict, optional): What made the predictions, `UltraRefinerInferencer.settings`.
         overwrite (bool): Whether results of an earlier run are removed first. Defaults to False.
         resume (bool): Whether results of an earlier run with the same settings are gone on from. Defaults to False.
+        keep (Iterable[Path]): Files and folders that `overwrite` must not remove: what is read.
 
     Attributes:
         count (int): Images whose results are there.
@@ -76,7 +77,8 @@ class PredictionWriter:
     Raises:
         FileExistsError: If there are results, and neither `overwrite` nor `resume`; or those that should be overwritten
             are not the inferencer's.
-        ValueError: If `save` names another format, or the earlier run had other settings.
+        ValueError: If `save` names another format, the earlier run had other settings, or overwriting would remove what
+            is to be kept.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class PredictionWriter:
         settings: dict | None = None,
         overwrite: bool = False,
         resume: bool = False,
+        keep: Iterable[Path] = (),
     ):
         unknown = sorted(set(save) - set(FORMATS))
         if unknown:
@@ -100,7 +103,7 @@ class PredictionWriter:
         self.coco = 'coco' in save
         # As a file gives them back.
         self.settings = json.loads(json.dumps(dict(settings or {}, save=sorted(set(save)))))
-        self._make_room(overwrite, resume)
+        self._make_room(overwrite, resume, keep)
         self.count = self._annotations = 0
         # Lines, on disk, so that any number of images takes no memory; gone by themselves if the process is killed.
         self._spools = [tempfile.TemporaryFile('w+', dir=self.out_dir, newline='', encoding='utf-8') for _ in range(3)]
@@ -166,7 +169,7 @@ class PredictionWriter:
                 file.write('}\n')
         self._saved = time.monotonic()
 
-    def _make_room(self, overwrite: bool, resume: bool) -> None:
+    def _make_room(self, overwrite: bool, resume: bool, keep: Iterable[Path]) -> None:
         found = [name for name in OWN if (self.out_dir / name).exists()]
         if found and not (overwrite or resume):
             raise FileExistsError(
@@ -178,8 +181,13 @@ class PredictionWriter:
                 f'{self.out_dir} has {", ".join(found)}, but no {SETTINGS}: not from the inferencer, and not touched; '
                 'choose another folder'
             )
-        for name in found if overwrite else ():
-            path = self.out_dir / name
+        removed = [self.out_dir / name for name in found] if overwrite else []
+        for path in keep if removed else ():
+            if any(path.resolve().is_relative_to(folder.resolve()) for folder in removed):
+                raise ValueError(
+                    f'overwriting {self.out_dir} would remove {path}, which is read; choose another folder'
+                )
+        for path in removed:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.out_dir.mkdir(parents=True, exist_ok=True)
 

@@ -87,14 +87,14 @@ class ResultPictures:
             with Image.open(path or '') as image:
                 width, height = picture_size(*image.size)
                 return dict(uri=picture_uri(image), width=width, height=height)
-        except (OSError, SyntaxError):
+        except (Image.DecompressionBombError, OSError, SyntaxError):
             return None
 
     def masks(self, dataset: str, name: str) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """The labels (H, W) by stage, with the ground truth as 'truth'; and the pixels that are not counted."""
         labels = {}
         for stage, folder in self.folders.items():
-            path = _inside(self.folder / folder / dataset, f'{name}.png')
+            path = _inside(self.folder / folder, dataset, f'{name}.png')
             label_map = BINARY if len(self.classes) == 1 else {label: label for label in range(len(self.classes) + 1)}
             labels[stage] = _read(path, label_map)
         truth_path = self._in_data(dataset, name, 'masks')
@@ -121,7 +121,7 @@ class ResultPictures:
 
     def prompts(self, dataset: str, name: str) -> list[dict] | None:
         """The slots of the prompts' file, with finite numbers only; None where there is none."""
-        path = _inside(self.folder / 'prompts' / dataset, f'{name}.json')
+        path = _inside(self.folder / 'prompts', dataset, f'{name}.json')
         try:
             entry = json.loads(path.read_text()) if path is not None else {}
             return [_slot(slot) for slot in entry['slots']] if entry.get('frame') == FRAME else None
@@ -151,9 +151,9 @@ def _is_data(path: Path) -> bool:
     return (path / 'splits.json').is_file()
 
 
-def _inside(folder: Path, name: str) -> Path | None:
-    """A file of a folder; a name from a table must not lead out of it."""
-    return folder / name if Path(name).name == name else None
+def _inside(folder: Path, *names: str) -> Path | None:
+    """A file below a folder; names from a table must not lead out of it."""
+    return folder.joinpath(*names) if all(Path(name).name == name != '..' for name in names) else None
 
 
 def _read(path: Path | None, label_map: Mapping[int, int]) -> np.ndarray | None:

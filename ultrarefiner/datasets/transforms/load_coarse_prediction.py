@@ -18,8 +18,8 @@ class LoadCoarsePrediction(BaseTransform):
     """Load ``coarse_probability`` for ``coarse_path``: ``.npy`` with probabilities, or an 8-bit grey PNG.
 
     The grey values of a PNG are probabilities over 255; or labels where the dataset has a ``coarse_label_map``, and
-    then the probability of each foreground class is 0 or 1. Without it a PNG whose highest value is 1 is refused: a mask
-    of 0 and 1 would be read as all but empty.
+    then the probability of each foreground class is 0 or 1. Without it a PNG whose highest value is 1 is refused: read
+    as probabilities, a mask of 0 and 1 is all but empty.
 
     The file covers the whole image at any size, (H, W) or (K, H, W), and is resized bilinearly to the image. It joins
     ``seg_fields``, so put this after the loading of image and mask and *before* every transform that moves pixels;
@@ -70,7 +70,8 @@ class LoadCoarsePrediction(BaseTransform):
         if pixels.max() == 1:
             raise ValueError(
                 f'the coarse prediction {path} has no grey value above 1, where 255 is a probability of 1: save masks '
-                'with 0 and 255, or list their labels in coarse_label_map of the dataset; probabilities that low in .npy'
+                'with 0 and 255, or in a config list their labels in coarse_label_map of the dataset; save '
+                'probabilities that are so low as .npy'
             )
         return pixels.astype(np.float32) / 255
 
