@@ -11,6 +11,7 @@ from pathlib import Path
 import ultrarefiner.registry  # noqa: F401  a broken installation shows its own error here
 from ultrarefiner.apis.cli import add_run_arguments, one_message, output_held, run_options, run_tool, tool_parser
 from ultrarefiner.apis.config import load_config
+from ultrarefiner.apis.inference.prediction_writer import SETTINGS
 from ultrarefiner.apis.launch import build_runner, prepare_testing
 from ultrarefiner.apis.mixed_precision import add_amp_argument, amp_precision, autocast_testing
 
@@ -24,11 +25,14 @@ def main() -> None:
     parser.add_argument(
         '--show-dir', help='folder for one picture of every image: ground truth, coarse, prompts, refined'
     )
+    parser.add_argument('--overwrite', action='store_true', help='replace the results of an earlier test in --out')
     add_amp_argument(parser, 'test')
     add_run_arguments(parser)
     args = parser.parse_args()
 
     with one_message(), output_held():
+        if args.out:
+            check_results(Path(args.out), args.overwrite)
         cfg = load_config(args.config, run_options(args))
         if args.work_dir is None:
             cfg.work_dir = str(Path(cfg.work_dir) / 'test')
@@ -50,6 +54,18 @@ def main() -> None:
         runner = build_runner(cfg, args.launcher)
         prepare_testing(runner, args.checkpoint)
     runner.test()
+
+
+def check_results(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder with results of a test, unless they may be replaced, or of something else.
+
+    Raises:
+        FileExistsError: If there are some.
+    """
+    if (folder / SETTINGS).exists():
+        raise FileExistsError(f'{folder} has results of tools/predict.py; choose another --out')
+    if (folder / 'per_image.json').exists() and not overwrite:
+        raise FileExistsError(f'{folder} has the results of a test; choose another --out, or --overwrite replaces them')
 
 
 def refiner_types(refiner: dict | None) -> list[str]:

@@ -91,3 +91,9 @@ def test_a_coarse_network_without_a_name_does_not_get_that_of_another(tmp_path):
     path.write_text(NAMED)
     with pytest.raises(ValueError, match="work_dir .* needs a value for 'coarse_name'.* give model.coarse a name"):
         load_config(path, {'model.coarse': dict(_delete_=True, type='Mine')})
+
+
+def test_a_checkpoint_in_the_place_of_a_config_is_told(tmp_path):
+    (tmp_path / 'best.pth').write_bytes(b'')
+    with pytest.raises(ValueError, match='best.pth is a checkpoint, a config is wanted here'):
+        load_config(tmp_path / 'best.pth')

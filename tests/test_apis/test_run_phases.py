@@ -327,6 +327,19 @@ def test_a_validation_that_an_interruption_prevented_is_made_up_for(finished, tm
     assert (work_dir / 'best.pth').is_file() and json.loads((work_dir / 'training.json').read_text())['finished']
 
 
+def test_results_of_a_test_are_replaced_only_when_asked(finished, tmp_path, capfd):
+    step = next(step for step in finished.steps() if step.tool == 'test.py')
+    command = step.command(TOOLS)[1:]
+    command[command.index('--out') + 1] = str(tmp_path)
+    (tmp_path / 'per_image.json').write_text('{}')
+    assert 'has the results of a test' in failing(['python', *command], capfd)
+    assert (tmp_path / 'per_image.json').read_text() == '{}'
+    run_tool(*command, '--overwrite')
+    assert json.loads((tmp_path / 'per_image.json').read_text())['images'] == 2
+    (tmp_path / 'inference.json').write_text('{}')
+    assert 'has results of tools/predict.py' in failing(['python', *command, '--overwrite'], capfd)
+
+
 def test_groups_that_a_model_saw_are_counted():
     groups = {'a': 'patient 1', 'b': 'patient 1', 'c': 'patient 2', 'd': 'patient 3', 't': 'patient 4'}
     splits = Splits('x', 'method', 0, ['a', 'b', 'c', 'd'], ['t'], [['a', 'c'], ['b', 'd']], groups)

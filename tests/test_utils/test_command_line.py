@@ -94,6 +94,14 @@ def test_a_mistake_is_one_line_and_a_bug_is_not(capsys):
         raise BrokenPipeError
 
 
+def test_what_the_system_refuses_is_told_with_the_file(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended, one_message():
+        (tmp_path / 'file').write_text('')
+        (tmp_path / 'file' / 'below').mkdir()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f'error: {tmp_path}/file/below: not a directory\n'
+
+
 def test_output_is_held_back_from_a_mistake_alone(capsys):
     def build(error=None):
         with output_held():

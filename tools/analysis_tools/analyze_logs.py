@@ -47,21 +47,22 @@ def main(argv: list[str] | None = None) -> None:
         'work_dirs', type=folder, nargs='+', metavar='WORK_DIR', help='of a training; several to compare'
     )
     parser.add_argument('--keys', nargs='+', metavar='KEY', help='what to draw, a panel each; a * stands for anything')
-    parser.add_argument('--out', type=Path, default=Path('curves.png'), help='picture to write (default: curves.png)')
+    parser.add_argument('--out', type=Path, help='picture to write (default: curves.png in the first WORK_DIR)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers of the table here as well')
     parser.add_argument('--overwrite', action='store_true', help='replace earlier files')
     args = parser.parse_args(argv)
     with one_message():
-        check_outputs(args.out, args.json, overwrite=args.overwrite)
         logs = {name: read_training_log(path) for name, path in zip(short_names(args.work_dirs), args.work_dirs)}
         panels = panels_of(logs, args.keys)
-        draw_learning_curves(args.out, panels)
+        out = args.out or args.work_dirs[0] / 'curves.png'
+        check_outputs(out, args.json, overwrite=args.overwrite)
+        draw_learning_curves(out, panels)
         rows = {name: summary(log, path) for (name, log), path in zip(logs.items(), args.work_dirs)}
         if args.json is not None:
             args.json.write_text(json.dumps(rows, indent=1) + '\n')
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(summary_table(rows))
-    console.print(f'curves written to {args.out}', markup=False, highlight=False)
+    console.print(f'curves written to {out}', markup=False, highlight=False)
 
 
 def panels_of(logs: dict[str, pd.DataFrame], keys: Sequence[str] | None) -> list[CurvePanel]:

@@ -17,6 +17,7 @@ from ultrarefiner.apis.cli import input_folder, run_tool, tool_parser
 
 TOOLS = Path(__file__).resolve().parents[1]
 PIPELINE = TOOLS.parent / 'configs' / 'pipelines' / 'small.py'
+ENOUGH = 240
 
 
 def main() -> None:
@@ -28,9 +29,11 @@ def main() -> None:
         type=input_folder('give the folder Dataset_BUSI_with_GT of your download'),
         help='BUSI as downloaded, the folder Dataset_BUSI_with_GT; default: phantom images',
     )
-    parser.add_argument('--images', type=int, default=240, help='number of phantom images')
+    parser.add_argument('--images', type=int, default=ENOUGH, help='number of phantom images; fewer teach too little')
     args = parser.parse_args()
     console = Console()
+    if not args.data and args.images < ENOUGH:
+        console.print(f'{args.images} images are too few to learn from: every step runs, the results will be poor')
     source = args.data.resolve() if args.data else None
     # Each source has a folder of its own, so that results never rest on another one's images.
     name = f'busi-{hashlib.sha256(str(source).encode()).hexdigest()[:8]}' if source else f'phantom-{args.images}'

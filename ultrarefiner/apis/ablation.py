@@ -207,7 +207,16 @@ class Ablation:
         evaluation = Step(
             f'{title}: {self.subset} images',
             'test.py',
-            (str(self._folder(cell) / evaluated), str(work_dir / 'best.pth'), *late, '--work-dir', out, '--out', out),
+            (
+                str(self._folder(cell) / evaluated),
+                str(work_dir / 'best.pth'),
+                *late,
+                '--work-dir',
+                out,
+                '--out',
+                out,
+                '--overwrite',
+            ),
             work_dir / self.subset / 'per_image.json',
             cfg,
             hashes if len(hashes) == 1 else {},  # the results of several datasets name no split

@@ -53,10 +53,13 @@ def load_config(path: str | Path, options: dict | None = None) -> Config:
     Raises:
         FileNotFoundError: If the file does not exist.
         KeyError: If an option sets something in what the config does not have.
-        ValueError: If a placeholder has no value in the config, or ``dataset`` is a list where one name is needed.
+        ValueError: If the file is a checkpoint, a placeholder has no value in the config, or ``dataset`` is a list
+            where one name is needed.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'config {path} does not exist; the configs that come with the project are in configs/')
+    if Path(path).suffix in ('.pth', '.pt'):
+        raise ValueError(f'{path} is a checkpoint, a config is wanted here: a .py file, such as those in configs/')
     return complete_config(Config.fromfile(str(path)), options)
 
 

@@ -137,6 +137,8 @@ def one_message():
             raise
         if missing_key:
             message = f'the config is incomplete, it lacks {str(error).split()[-1]}; files of configs/_base_ are parts'
+        elif isinstance(error, OSError) and error.filename and error.strerror:
+            message = f'{error.filename}: {error.strerror.lower()}'
         else:  # str() of a KeyError is the repr of its message.
             message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f'error: {message}', file=sys.stderr)

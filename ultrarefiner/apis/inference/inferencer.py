@@ -177,7 +177,10 @@ class UltraRefinerInferencer:
         """Writes what `stream` gives; arguments and errors as for `PredictionWriter`.
 
         Args:
-            out_dir, save, overwrite, resume: See `PredictionWriter`.
+            out_dir (str | Path): See `PredictionWriter`, as for what follows.
+            save (Sequence[str]): Some of `FORMATS`.
+            overwrite (bool): Whether results of an earlier run are removed first. Defaults to False.
+            resume (bool): Whether results of an earlier run are gone on from. Defaults to False.
             sources (Sequence[ImageSource]): What is segmented, so that overwriting never removes it.
         """
         keep = [source.content for source in sources if isinstance(source.content, Path)]
