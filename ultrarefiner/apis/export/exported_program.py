@@ -10,8 +10,8 @@ import torch
 
 from ...models.segmentors import CoarseToFine
 from ...utils.whole_folder import whole_folder
-from .pipeline_file import PIPELINE_FILE, write_pipeline_file
-from .stage_graphs import StageGraph, stage_graphs
+from .pipeline_file import PIPELINE_FILE, write_stages
+from .stage_graphs import StageGraph
 
 
 def write_exported_program(
@@ -37,16 +37,8 @@ def write_exported_program(
         FileExistsError: If the folder is there already.
         ValueError: If the model has a part that cannot be exported, or a program gives something else than the model.
     """
-    differences: dict[str, float] = {}
     with whole_folder(folder, PIPELINE_FILE, force) as partial:
-        graphs = stage_graphs(model, source)
-        files = {stage: f'{stage}.pt2' for stage in graphs}
-        for stage, graph in graphs.items():
-            report(f'{files[stage]}: {graph.parameters:,} parameters')
-            write_graph(graph, partial / files[stage])
-            differences |= compare(graph, partial / files[stage])
-        write_pipeline_file(partial, model, graphs, files, differences=differences)
-    return differences
+        return write_stages(partial, model, source, '.pt2', write_graph, compare, report)
 
 
 def write_graph(graph: StageGraph, path: Path) -> None:

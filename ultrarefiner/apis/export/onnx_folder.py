@@ -15,8 +15,8 @@ import torch
 
 from ...models.segmentors import CoarseToFine
 from ...utils.whole_folder import whole_folder
-from .pipeline_file import PIPELINE_FILE, write_pipeline_file
-from .stage_graphs import StageGraph, stage_graphs
+from .pipeline_file import PIPELINE_FILE, write_stages
+from .stage_graphs import StageGraph
 
 RUNNER = Path(__file__).resolve().with_name('onnx_pipeline.py')
 NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
@@ -55,17 +55,9 @@ def write_onnx(
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f'exporting to ONNX needs {", ".join(missing)}: pip install {" ".join(missing)}')
-    differences: dict[str, float] = {}
     with whole_folder(folder, PIPELINE_FILE, force) as partial:
-        graphs = stage_graphs(model, source)
-        files = {stage: f'{stage}.onnx' for stage in graphs}
-        for stage, graph in graphs.items():
-            report(f'{files[stage]}: {graph.parameters:,} parameters')
-            write_graph(graph, partial / files[stage])
-            differences |= compare(graph, partial / files[stage])
-        write_pipeline_file(partial, model, graphs, files, opset=OPSET, differences=differences)
         shutil.copy(RUNNER, partial)
-    return differences
+        return write_stages(partial, model, source, '.onnx', write_graph, compare, report, opset=OPSET)
 
 
 def write_graph(graph: StageGraph, path: Path) -> None:
