@@ -19,7 +19,7 @@ from ultrarefiner.apis.init_model import CHECKPOINT_ENDINGS
 from ultrarefiner.apis.mixed_precision import add_amp_argument
 from ultrarefiner.apis.model_package import is_package
 from ultrarefiner.apis.model_zoo import list_models
-from ultrarefiner.apis.precompute import progress_bar
+from ultrarefiner.apis.progress_bar import progress_bar
 from ultrarefiner.datasets.faults import NAMES_SHOWN
 from ultrarefiner.utils.command_line import FAULT_FOUND
 

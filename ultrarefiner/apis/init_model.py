@@ -126,8 +126,6 @@ def assemble(cfg: Config, checkpoint: dict, source: str) -> CoarseToFine:
     import_plugins(cfg, source)
     cfg = for_prediction(cfg, complete=PARTIAL_KEY not in checkpoint.get('meta', {}))
     model = build_model(cfg)
-    if not isinstance(model, CoarseToFine):
-        raise ValueError(f'{source} is a {type(model).__name__}, expected a CoarseToFine')
     load_whole_model(model, checkpoint, source)
     meta = checkpoint.get('meta', {})
     model.provenance = meta.get('ultrarefiner', {})

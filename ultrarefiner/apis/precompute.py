@@ -14,9 +14,9 @@ from typing import NamedTuple, cast
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_reduce, get_world_size, is_main_process
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.runner import Runner, autocast
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -27,6 +27,7 @@ from ..utils.embedding_cache import EmbeddingCache, NotKept
 from ..utils.unwrap import unwrap
 from .launch import build_runner, prepare_training
 from .model import checked_model
+from .progress_bar import progress_bar
 
 SUBSETS = ('train', 'val', 'test')
 DRAWS = 16  # Of one image, to see whether it is always the same: a flip of half the images is missed once in 32,768.
@@ -241,12 +242,6 @@ def title(source: Source) -> str:
     views = f', {source.views} views' if source.views > 1 else ''
     processes = get_world_size()
     return f'{source.subset}{views}' + (f', one of {processes} shares' if processes > 1 else '')
-
-
-def progress_bar() -> Progress:
-    """A bar of images, on the first process alone."""
-    columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, disable=not is_main_process())
 
 
 def _context(runner: Runner, subset: str, half: bool) -> Callable[[], AbstractContextManager]:

@@ -379,11 +379,10 @@ class _Result:
             labels = dict(refined=to_labels(refined - 0.5), coarse=to_labels(coarse - 0.5))
         entropy = binary_entropy(refined)
         disagreement = (entropy - self.entropy.value).clamp(min=0).amax(0) if self.views > 1 else None
-        rgb = self.image.expand(3, -1, -1).flip(0) if len(self.image) == 3 else self.image.expand(3, -1, -1)
         return Prediction(
             name=self.source.name,
             file_name=self.source.file_name,
-            image=rgb.permute(1, 2, 0).numpy(),
+            image=self.image.expand(3, -1, -1).flip(0).permute(1, 2, 0).numpy(),
             mask=_array(labels['refined'][0].byte()),
             probabilities=_array(refined),
             coarse_mask=_array(labels['coarse'][0].byte()),
