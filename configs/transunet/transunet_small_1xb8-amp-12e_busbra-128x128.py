@@ -15,3 +15,5 @@ model = dict(
 train_dataloader = dict(batch_size=8, num_workers=1)
 val_dataloader = dict(num_workers=1)
 default_hooks = dict(checkpoint=dict(save_best='coarse/Dice'), visualization=dict(tensorboard_images=0))
+# Fold k is a run of its own, with a seed of its own.
+randomness = dict(seed='{fold}')
