@@ -80,6 +80,7 @@ REFINER_ARGUMENTS = {
         dict(refiner=SAM, num_iterations=2, box=BOX),
         dict(refiner=CONV, num_iterations=2, backprop_iterations=1),
     ],
+    'ResidualRefiner': [dict(refiner=SAM), dict(refiner=CONV, scale=1.0, limit=2.0)],
     'ROIRefiner': [
         dict(refiner=SAM, min_size=16),
         dict(refiner=dict(type='IterativeRefiner', refiner=CONV, num_iterations=2, box=BOX), min_size=16),

@@ -7,6 +7,7 @@ from .guarded_refiner import GuardedRefiner
 from .identity_refiner import IdentityRefiner
 from .iterative_refiner import IterativeRefiner
 from .oracle_selection import OracleSelection
+from .residual_refiner import ResidualRefiner
 from .roi_refiner import ROIRefiner
 from .sam_refiner import SAMRefiner
 from .single_mask_selection import SingleMaskSelection
@@ -21,6 +22,7 @@ __all__ = [
     'IdentityRefiner',
     'IterativeRefiner',
     'OracleSelection',
+    'ResidualRefiner',
     'ROIRefiner',
     'SAMRefiner',
     'SingleMaskSelection',
