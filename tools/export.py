@@ -35,12 +35,17 @@ def main() -> None:
     parser.add_argument('--out', required=True, type=Path, help='the file (sam) or folder to write')
     parser.add_argument('--weights', help='checkpoint of a config or a name')
     parser.add_argument('--coarse', help='checkpoint whose coarse network is taken, for one of phase 2')
-    parser.add_argument('--results', help='package: per_image.json of tools/test.py, for the model card')
+    parser.add_argument(
+        '--results', nargs='+', help='package: folders of tools/test.py --out, or their per_image.json, for the card'
+    )
     parser.add_argument('--data-licence', metavar='TEXT', help='package: the terms of the training data')
+    parser.add_argument(
+        '--half', action='store_true', help='package: store weights in float16, half the size; they load as float32'
+    )
     parser.add_argument('--force', action='store_true', help='replace an earlier export')
     args = parser.parse_args()
-    for name in ('results', 'data_licence'):
-        if getattr(args, name) is not None and args.format != 'package':
+    for name in ('results', 'data_licence', 'half'):
+        if getattr(args, name) and args.format != 'package':
             parser.error(f'--{name.replace("_", "-")} is for --format package')
     with one_message(), torch.no_grad():
         model = init_model(args.checkpoint, args.weights, args.coarse, device='cpu')
@@ -59,8 +64,9 @@ def write(args, model: CoarseToFine) -> list[str]:
     if args.format == 'sam':
         return [f'{args.out}: written', *write_sam(model, *given)]
     if args.format == 'package':
-        card = model_card(model, args.out.resolve().name, args.results, args.data_licence)
-        write_package(model, args.out, card, args.force)
+        dtype = torch.float16 if args.half else torch.float32
+        card = model_card(model, args.out.resolve().name, args.results or (), args.data_licence, dtype)
+        write_package(model, args.out, card, args.force, dtype)
         todo = ['the terms of the data are not all known: give --data-licence TEXT, or edit its README.md']
         return [f'{args.out}: written; UltraRefinerInferencer and every tool take it', *todo * ('state it' in card)]
     if args.format == 'onnx':

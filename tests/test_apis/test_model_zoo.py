@@ -1,4 +1,4 @@
-"""The metafiles list every config once, and what they say of it is so."""
+"""The metafiles list every config and every package once, and what they say of it is so."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.fileio import load
 
-from ultrarefiner.apis import build_model, find_model, list_models
+from ultrarefiner.apis import build_model, find_model, init_model, list_models
 from ultrarefiner.apis.config import load_config
 from ultrarefiner.utils.project_files import configs_root
 
@@ -15,12 +15,23 @@ ROOT = Path(__file__).resolve().parents[2]
 OTHERS = ('_base_', 'ablation', 'pipelines')
 LEAVES = sorted(path for path in (ROOT / 'configs').glob('*/*.py') if path.parent.name not in OTHERS)
 METAFILES = sorted((ROOT / 'configs').glob('*/metafile.yml'))
+PACKAGES = sorted(path.parent for path in (ROOT / 'model_zoo').glob('*/config.py'))
 SMALL = 'unet_small_1xb8-4e_busi-96x96'
 
 
 def test_every_config_is_in_the_metafile_of_its_folder_once():
-    listed = [(path.parent, entry['Name']) for path in METAFILES for entry in load(path)['Models']]
+    listed = [(path.parent, entry['Name']) for path in METAFILES for entry in configs_of(path)]
     assert sorted(listed) == [(path.parent, path.stem) for path in LEAVES]
+
+
+def test_every_package_is_in_a_metafile_once():
+    listed = [entry['Name'] for path in METAFILES for entry in load(path)['Models'] if entry not in configs_of(path)]
+    assert sorted(listed) == [path.name for path in PACKAGES]
+
+
+def configs_of(metafile: Path) -> list[dict]:
+    """The models of a metafile that are configs of its folder; the others are packages of model_zoo/."""
+    return [entry for entry in load(metafile)['Models'] if entry['Config'].startswith('configs/')]
 
 
 @pytest.mark.parametrize('path', METAFILES, ids=lambda path: path.parent.name)
@@ -28,8 +39,8 @@ def test_metafile_agrees_with_the_configs(path):
     content = load(path)
     (collection,) = content['Collections']
     assert (ROOT / collection['README']) == path.parent / 'README.md'
-    for entry in content['Models']:
-        assert entry['In Collection'] == collection['Name']
+    assert {entry['In Collection'] for entry in content['Models']} == {collection['Name']}
+    for entry in configs_of(path):
         assert entry['Config'] == f'configs/{path.parent.name}/{entry["Name"]}.py'
         cfg = load_config(ROOT / entry['Config'])
         said = entry['Metadata']
@@ -40,6 +51,22 @@ def test_metafile_agrees_with_the_configs(path):
         assert said['Training Data'].split(', ') == [name.upper() for name in datasets]
         assert said.get('Pretrained') == published_weights(cfg)
         assert 'Weights' not in entry or (ROOT / entry['Weights']).is_file()
+
+
+@pytest.mark.parametrize('folder', PACKAGES, ids=lambda folder: folder.name)
+def test_metafile_agrees_with_the_package(folder):
+    info = find_model(folder.name)
+    assert (info.config, info.weights) == (folder / 'config.py', folder)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 20e6
+    assert {'README.md', 'meta.json', 'model.safetensors'} <= {path.name for path in folder.iterdir()}
+    model = init_model(folder.name, device='cpu')
+    said, made = info.metadata, model.provenance
+    assert said['Phase'] == {'coarse': 1, 'refine': 2, 'joint': 3}[made['phase']]
+    assert set(said['Training Data'].split(', ')) <= set(made['splits'])
+    assert said['Parameters (M)'] == round(sum(weight.numel() for weight in model.parameters()) / 1e6, 2)
+    assert 'not a medical device' in (card := (folder / 'README.md').read_text()) and 'state it here' not in card
+    for result in info.results:
+        assert all(f'{value:.4f}' in card or str(value) in card for value in result['Metrics'].values())
 
 
 def published_weights(cfg: Config) -> str | None:
@@ -55,13 +82,13 @@ def published_weights(cfg: Config) -> str | None:
 def test_readme_lists_every_config_once(path):
     cells = re.findall(r'^\| \[`([\w-]+)`\]\(([\w-]+)\.py\) \|', (path.parent / 'README.md').read_text(), re.MULTILINE)
     assert [name for name, _ in cells] == [target for _, target in cells]
-    assert sorted(name for name, _ in cells) == sorted(entry['Name'] for entry in load(path)['Models'])
+    assert sorted(name for name, _ in cells) == sorted(entry['Name'] for entry in configs_of(path))
 
 
 @pytest.mark.parametrize('path', METAFILES, ids=lambda path: path.parent.name)
 def test_readme_gives_the_results_of_the_metafile(path):
     text = (path.parent / 'README.md').read_text()
-    results = [result for entry in load(path)['Models'] for result in entry.get('Results', ())]
+    results = [result for entry in configs_of(path) for result in entry.get('Results', ())]
     assert results or 'No results yet' in text
     for result in results:
         for value in result['Metrics'].values():
@@ -69,7 +96,7 @@ def test_readme_gives_the_results_of_the_metafile(path):
 
 
 def test_names_are_listed_sorted_and_by_pattern():
-    assert list_models() == sorted(path.stem for path in LEAVES)
+    assert list_models() == sorted([*(path.stem for path in LEAVES), *(path.name for path in PACKAGES)])
     assert list_models('*deeplab*') == ['deeplabv3plus_small_1xb8-4e_busi-96x96']
     assert list_models('busi') == []
 

@@ -17,8 +17,8 @@ def load(path):
     return load_tool(path)
 
 
-def make_folders(root, value=255):
-    rng = np.random.default_rng(0)
+def make_folders(root, value=255, seed=0):
+    rng = np.random.default_rng(seed)
     for number in range(14):
         for folder in ('images', 'masks'):
             (root / folder).mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,8 @@ def test_converter_ends_with_one_message_and_exit_code_2(name, tmp_path, monkeyp
 def test_converters_need_neither_torch_nor_mmseg():
     code = (
         'import sys, ultrarefiner.data_preparation.command_line, ultrarefiner.data_preparation.converters, '
-        'ultrarefiner.data_preparation.phantom, ultrarefiner.data_preparation.verification\n'
+        'ultrarefiner.data_preparation.merging, ultrarefiner.data_preparation.phantom, '
+        'ultrarefiner.data_preparation.verification\n'
         'print(sorted({"torch", "mmseg", "mmengine", "mmcv"} & set(sys.modules)))'
     )
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout.strip() == '[]'
@@ -87,6 +88,28 @@ def test_verify_tool_has_exit_code_1_and_a_table_if_anything_is_wrong(tmp_path, 
     assert tool.main([str(tmp_path / 'out')]) == 1
     out = capsys.readouterr().out
     assert 'absent' in out and '1 fault' in out
+
+
+def test_merge_tool_writes_one_dataset_or_one_message(tmp_path, capsys):
+    generic, merge = load(CONVERTERS / 'generic.py'), load(CONVERTERS / 'merge.py')
+    sources = [str(tmp_path / name) for name in ('one', 'other')]
+    for source, seed in zip(sources, '12'):
+        make_folders(tmp_path / 'src' / seed, seed=int(seed))
+        generic.main([str(tmp_path / 'src' / seed), source, '--folds', '3', '--name', f'MINE{seed}'])
+    capsys.readouterr()
+    assert merge.main([*sources, str(tmp_path / 'both'), '--name', 'BOTH']) == 0
+    out = capsys.readouterr().out
+    assert 'BOTH: merged from 2' in out and 'near-duplicate pairs across the sources: 0' in out
+    assert json.loads((tmp_path / 'both' / 'splits.json').read_text())['dataset'] == 'BOTH'
+    for command, message in (
+        ([*sources, str(tmp_path / 'both')], 'both: is not empty; choose another folder, or --overwrite an earlier'),
+        ([sources[0], str(tmp_path / 'new')], '1 dataset to merge, expected two or more'),
+        ([sources[0], str(tmp_path / 'othr'), str(tmp_path / 'new')], 'othr does not exist, did you mean'),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            merge.main(command)
+        error = capsys.readouterr().err
+        assert ended.value.code == 2 and message in error and error.count('\n') == 1
 
 
 def test_phantom_tool_feeds_the_busi_converter(tmp_path, capsys):

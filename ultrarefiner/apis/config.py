@@ -134,4 +134,4 @@ def _mentions_dataset(node: Any) -> bool:
 
 def _concatenate(node: dict, values: dict, where: str) -> ConfigDict:
     parts = [_fill(copy.deepcopy(node), {**values, 'dataset': name}, f'{where}[{name}]') for name in values['dataset']]
-    return ConfigDict(type='ConcatDataset', datasets=parts, ignore_keys=['dataset', 'split_sha256'])
+    return ConfigDict(type='ConcatDataset', datasets=parts, ignore_keys=['dataset', 'split_sha256', 'merged_splits'])

@@ -48,9 +48,9 @@ def init_model(
         KeyError: If there is no model of that name.
         ValueError: If a file is none of those, weights do not fit, or a config comes without weights.
     """
-    built = _find(model, weights)
+    built = assemble(*open_parts(model, weights))
     if coarse is not None:
-        replace_coarse(built, _find(coarse), str(coarse))
+        replace_coarse(built, assemble(*open_parts(coarse)), str(coarse))
     return built.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
 
 
@@ -76,7 +76,9 @@ def replace_coarse(model: CoarseToFine, other: CoarseToFine, source: str) -> Non
             f'the coarse network of {source} has the classes {names}, the model {expected}; they need the same order'
         )
     model.coarse, model.coarse_input = other.coarse, other.coarse_input
-    model.cfg.model.update(coarse=other.cfg.model.coarse, coarse_input=other.cfg.model.coarse_input)
+    # One by one: update() of a config would merge the two networks.
+    for key in ('coarse', 'coarse_input'):
+        model.cfg.model[key] = other.cfg.model[key]
     plug_ins = list(dict.fromkeys([*_plug_ins(model.cfg), *_plug_ins(other.cfg)]))
     if plug_ins:
         model.cfg.custom_imports = dict(imports=plug_ins, allow_failed_imports=False)
@@ -87,14 +89,20 @@ def _plug_ins(cfg: Config) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _find(model: str | Path | Config, weights: str | Path | None = None) -> CoarseToFine:
+def open_parts(model: str | Path | Config, weights: str | Path | None = None) -> tuple[Config, dict, str]:
+    """The config and the checkpoint that a model is assembled of; arguments and errors as for `init_model`.
+
+    Returns:
+        tuple[Config, dict, str]: The config with late variables filled in; a checkpoint with ``state_dict`` and
+        ``meta``; where the weights come from. They are what `assemble` takes.
+    """
     if isinstance(model, (str, Path)) and (Path(model).suffix in CHECKPOINT_ENDINGS or is_package(model)):
         if weights is not None:
             raise ValueError(f'{model} has weights of its own, and {weights} is given too; give one of them')
         if Path(model).is_dir():
-            return assemble(*read_package(model), str(model))
+            return *read_package(model), str(model)
         checkpoint = read_checkpoint(model, 'give the path of a best.pth')
-        return assemble(config_of(checkpoint, str(model)), checkpoint, str(model))
+        return config_of(checkpoint, str(model)), checkpoint, str(model)
     if isinstance(model, Config):
         cfg = model if 'fingerprint' in model else complete_config(copy.deepcopy(model))
     elif Path(model).suffix == '.py':
@@ -103,11 +111,13 @@ def _find(model: str | Path | Config, weights: str | Path | None = None) -> Coar
         raise ValueError(f'{model} is a folder, and no package: it has no {CONFIG_FILE}; give the best.pth in it')
     else:
         found = find_model(str(model))
+        if found.weights is not None and is_package(found.weights):
+            return open_parts(found.weights, weights)
         cfg, weights = load_config(found.config), weights or found.weights
     if weights is None:
         name = model.filename if isinstance(model, Config) else model
         raise ValueError(f'{name} comes without weights: train it, and give its best.pth as weights')
-    return assemble(cfg, read_checkpoint(weights, 'give the path of a best.pth'), str(weights))
+    return cfg, read_checkpoint(weights, 'give the path of a best.pth'), str(weights)
 
 
 def assemble(cfg: Config, checkpoint: dict, source: str) -> CoarseToFine:

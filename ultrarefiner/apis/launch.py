@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 
 import torch
 from mmengine.config import Config
@@ -136,12 +137,25 @@ def prepare_testing(runner: Runner, checkpoint: str) -> None:
         FileNotFoundError: If there is no such checkpoint.
         ValueError: If its weights do not fit the model of the config, or it was trained on images that are tested here.
     """
-    model = checked_model(unwrap(runner.model))
-    datasets = leaves(runner.test_loop.dataloader.dataset)
-    check_classes(model, datasets)
+    model, datasets = build_test_set(runner)
     saved = read_checkpoint(checkpoint, 'train first, or give the path of a best.pth')
     check_provenance(saved, datasets, checkpoint)
     load_whole_model(model, saved, checkpoint)
+
+
+def build_test_set(runner: Runner) -> tuple[CoarseToFine, list]:
+    """Build the test set and check that the model has its classes.
+
+    Returns:
+        tuple[CoarseToFine, list]: The Runner's model and the datasets.
+
+    Raises:
+        ValueError: If the classes differ.
+    """
+    model = checked_model(unwrap(runner.model))
+    datasets = leaves(runner.test_loop.dataloader.dataset)
+    check_classes(model, datasets)
+    return model, datasets
 
 
 def load_whole_model(model: CoarseToFine, saved: dict, source: str) -> None:
@@ -188,7 +202,8 @@ def check_provenance(checkpoint: dict, datasets: list, source: str) -> None:
 
     Args:
         checkpoint (dict): As read.
-        datasets (list): The datasets of this run, with ``dataset``, ``split_sha256`` and ``fold`` in their meta data.
+        datasets (list): The datasets of this run, with ``dataset``, ``split_sha256`` and ``fold`` in their meta data,
+            and ``merged_splits`` where one is merged of others.
         source (str): Where the checkpoint comes from, for messages.
 
     Raises:
@@ -201,8 +216,12 @@ def check_provenance(checkpoint: dict, datasets: list, source: str) -> None:
         )
         print_log(text, logger='current', level=logging.WARNING)
         return
-    for meta in (dataset.metainfo for dataset in datasets):
-        name, split, fold = meta.get('dataset'), meta.get('split_sha256'), meta.get('fold')
+    known = [
+        (name, split, dataset.metainfo.get('fold'))
+        for dataset in datasets
+        for name, split in splits_of(dataset.metainfo).items()
+    ]
+    for name, split, fold in known:
         trained = made.get('splits', {}).get(name)
         if trained is None:
             continue
@@ -216,3 +235,9 @@ def check_provenance(checkpoint: dict, datasets: list, source: str) -> None:
                 f'{source} was trained with fold {made.get("fold")} of {name} held out, this run holds out fold '
                 f'{fold}: it has seen images that are validated here; take the checkpoint of the same fold'
             )
+
+
+def splits_of(metainfo: Mapping) -> dict[str, str]:
+    """The hash of the split of a dataset, and of each that it was merged of, by name."""
+    own = {metainfo['dataset']: metainfo.get('split_sha256')} if metainfo.get('dataset') else {}
+    return {**metainfo.get('merged_splits', {}), **own}

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ..models.segmentors import CoarseToFine
 from ..utils.guard_rules import GuardRules
@@ -33,7 +35,8 @@ def read_package(folder: str | Path) -> tuple[Config, dict]:
         folder (str | Path): As ``tools/export.py --format package`` wrote it.
 
     Returns:
-        tuple[Config, dict]: The config, and a checkpoint with ``state_dict`` and ``meta``.
+        tuple[Config, dict]: The config, and a checkpoint with ``state_dict`` and ``meta``. Weights that are stored in
+        float16 are given in float32.
 
     Raises:
         ValueError: If one of the files is damaged.
@@ -45,10 +48,13 @@ def read_package(folder: str | Path) -> tuple[Config, dict]:
         state = load_file(folder / WEIGHTS_FILE)
     except (KeyError, OSError, RecursionError, SafetensorError, SyntaxError, TypeError, ValueError) as error:
         raise ValueError(f'the package {folder} cannot be read ({error}); export it again') from error
+    state = {name: value.float() if value.dtype == torch.float16 else value for name, value in state.items()}
     return cfg, dict(state_dict=state, meta=meta)
 
 
-def write_package(model: CoarseToFine, folder: str | Path, card: str, force: bool = False) -> None:
+def write_package(
+    model: CoarseToFine, folder: str | Path, card: str, force: bool = False, dtype: torch.dtype = torch.float32
+) -> None:
     """Write a package: everything that `init_model` needs, and a page about it.
 
     Args:
@@ -56,15 +62,16 @@ def write_package(model: CoarseToFine, folder: str | Path, card: str, force: boo
         folder (str | Path): To make.
         card (str): Text of its README.md, from `model_card`.
         force (bool): Whether to replace an earlier package. Defaults to False.
+        dtype (torch.dtype): What float32 weights are stored in; float16 takes half the space. Defaults to float32.
 
     Raises:
         FileExistsError: If the folder is there already.
+        ValueError: If a weight is too large for `dtype`.
     """
     cfg = Config({key: model.cfg[key] for key in BUILDING_KEYS if model.cfg.get(key) is not None})
     cfg.model.pop('init_from', None)
     meta = dict(dataset_meta=model.dataset_meta, ultrarefiner=model.provenance)
-    # A copy of each: safetensors refuses tensors that share memory.
-    state = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    state = {name: _stored(name, value, dtype) for name, value in model.state_dict().items()}
     # Not by the weights: folders of other programs have a file of that name.
     with whole_folder(folder, META_FILE, force) as partial:
         (partial / CONFIG_FILE).write_text(Config(_without_files(cfg.to_dict())).pretty_text)
@@ -73,6 +80,14 @@ def write_package(model: CoarseToFine, folder: str | Path, card: str, force: boo
         save_file(state, partial / WEIGHTS_FILE, metadata=dict(format='pt'))
         # safetensors makes a file that nobody else may read.
         shutil.copymode(partial / CONFIG_FILE, partial / WEIGHTS_FILE)
+
+
+def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    """A weight as it is written: a copy, because safetensors refuses tensors that share memory."""
+    stored = value.detach().cpu().to(dtype if value.dtype == torch.float32 else value.dtype, copy=True).contiguous()
+    if not torch.equal(stored.isfinite(), value.cpu().isfinite()):
+        raise ValueError(f'{name} has values up to {value.abs().max():.3g}, too large for {dtype}; leave --half out')
+    return stored
 
 
 def _without_files(node: Any) -> Any:

@@ -17,10 +17,10 @@ class ModelInfo:
     """One model of a metafile.
 
     Args:
-        name (str): The name of its config file, without the ending.
+        name (str): The name of its config file, without the ending, or of the folder of its package.
         collection (str): The method that it belongs to, such as 'TransUNet'.
         config (Path): Its config file.
-        weights (Path, optional): Its checkpoint; None where none is shipped.
+        weights (Path, optional): Its checkpoint or package; None where none is shipped.
         metadata (dict): What it is made for: phase, data, epochs, batch size, hardware.
         results (tuple[dict, ...]): One dict a measured result, with 'Task', 'Dataset' and 'Metrics'; empty where
             nothing was measured.
@@ -37,7 +37,7 @@ class ModelInfo:
 
 
 def list_models(pattern: str | None = None) -> list[str]:
-    """The names of the models that the project ships a config of.
+    """The names of the models that the project ships, with weights or as a config alone.
 
     Args:
         pattern (str, optional): Only names that fit it, as in a shell: ``'transunet*'``, ``'*phase3*busi*'``. Defaults

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +21,12 @@ from rich.progress import track
 
 from .archive import Archive, open_archive
 from .converters.base import BaseConverter, Collection, Fault, Sample
-from .destination import check_destination, put_in_place
+from .destination import check_destination, written_beside
 from .errors import DatasetError, raise_faults
 from .grouping import assign_groups, dhash, duplicate_pairs
 from .images import as_grey_or_rgb, count_components, decode, pixel_sha256, png_bytes
 from .manifest import ManifestRow, write_manifest
-from .report import make_report, write_report
+from .report import as_markdown, make_report, write_report
 from .splits import Splits
 from .splitting import area_tertiles, grouped_split, method_split
 
@@ -99,17 +98,9 @@ def convert(
         collection = converter.collect(archive)
         _settle_faults(archive, collection, leave_out_faulty)
         _check_names(archive, collection.samples)
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f'.{destination.name}.partial-', dir=destination.parent))
-        try:
-            # A folder of its own in there: mkdtemp's is closed to other users, and the result must not be.
-            work = temporary / 'dataset'
-            work.mkdir()
+        with written_beside(destination) as work:
             rows = _convert_images(converter, archive, collection, work, leave_out_faulty, console)
             report = _split_and_describe(collection, rows, work, options)
-            put_in_place(work, destination, temporary / 'replaced')
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return report
 
 
@@ -207,13 +198,13 @@ def _split_and_describe(collection: Collection, rows: Sequence[ManifestRow], wor
             collection.dataset, groups, strata, options.seed, options.n_folds, options.test_fraction, official
         )
         collection.notes += notes
-    final = _place(rows, groups, splits, _duplicate_flags(rows, pairs), work)
+    final = _place(rows, groups, splits, duplicate_flags(rows, pairs), work)
     write_manifest(work / 'manifest.csv', final)
     splits.save(work / 'splits.json')
     labels = Counter(sample.label for sample in collection.samples if sample.label != 'unknown')
     named_pairs = [(names[i], names[j]) for i, j in pairs]
     report = make_report(collection, final, splits, plain, named_pairs, labels)
-    write_report(work, report)
+    write_report(work, report, as_markdown(report))
     return report
 
 
@@ -242,7 +233,16 @@ def _place(
     return final
 
 
-def _duplicate_flags(rows: Sequence[ManifestRow], pairs: Sequence[tuple[int, int]]) -> dict[str, list[str]]:
+def duplicate_flags(rows: Sequence[ManifestRow], pairs: Sequence[tuple[int, int]]) -> dict[str, list[str]]:
+    """What to know about near-duplicates.
+
+    Args:
+        rows (Sequence[ManifestRow]): Of the images.
+        pairs (Sequence[tuple[int, int]]): From `duplicate_pairs`.
+
+    Returns:
+        dict[str, list[str]]: Name to sorted flags; images without a near-duplicate are not in it.
+    """
     flags: dict[str, set[str]] = {}
     for i, j in pairs:
         found = {'near_duplicate'}

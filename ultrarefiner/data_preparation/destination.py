@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import DatasetError
@@ -47,6 +51,25 @@ def foreign_files(folder: Path) -> list[str]:
     own = OWN_FILES | {path for row in rows for path in (row.image, row.mask)}
     files = [path for path in folder.rglob('*') if path.is_symlink() or not path.is_dir()]
     return sorted({path.relative_to(folder).as_posix() for path in files} - own)
+
+
+@contextmanager
+def written_beside(destination: Path) -> Iterator[Path]:
+    """An empty folder beside the destination, which takes its place when all is written; on an error nothing is left.
+
+    Args:
+        destination (Path): Absolute, from a passed `check_destination`.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f'.{destination.name}.partial-', dir=destination.parent))
+    try:
+        # A folder of its own in there: mkdtemp's is closed to other users, and the result must not be.
+        work = temporary / 'dataset'
+        work.mkdir()
+        yield work
+        put_in_place(work, destination, temporary / 'replaced')
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def put_in_place(work: Path, destination: Path, replaced: Path) -> None:

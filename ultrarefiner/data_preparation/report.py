@@ -104,11 +104,11 @@ def leak_figures(splits: Splits, pairs: Sequence[tuple[str, str]]) -> dict:
     }
 
 
-def write_report(folder: Path, report: Mapping) -> None:
-    """Write `report.json` and `report.md`."""
+def write_report(folder: Path, report: Mapping, page: str) -> None:
+    """Write `report.json`, and `report.md` with the page that tells the same to people."""
     text = json.dumps(report, indent=1, ensure_ascii=True)
     (folder / 'report.json').write_text(text + '\n', encoding='utf-8', newline='\n')
-    (folder / 'report.md').write_text(as_markdown(report), encoding='utf-8', newline='\n')
+    (folder / 'report.md').write_text(page, encoding='utf-8', newline='\n')
 
 
 def as_markdown(report: Mapping) -> str:

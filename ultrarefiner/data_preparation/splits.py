@@ -93,6 +93,12 @@ class Splits:
         return _digest(self._content())
 
     @property
+    def sides(self) -> dict[str, str]:
+        """'test', or 'fold k' that it validates, of every image."""
+        folds = {name: f'fold {k}' for k, fold in enumerate(self.folds) for name in fold}
+        return dict.fromkeys(self.test, 'test') | folds
+
+    @property
     def n_folds(self) -> int:
         """Number of folds."""
         return len(self.folds)
@@ -148,15 +154,13 @@ class Splits:
 
     def _leak(self) -> str | None:
         side_of: dict[str, tuple[str, str]] = {}
-        sides = {'test': self.test} | {f'fold {k}': fold for k, fold in enumerate(self.folds)}
-        for side, names in sides.items():
-            for name in names:
-                other, first = side_of.setdefault(self.groups[name], (side, name))
-                if other != side:
-                    return (
-                        f'group {self.groups[name]!r} is on two sides: {first!r} in {other}, {name!r} in {side}. '
-                        'A model would be measured on what it was trained on.'
-                    )
+        for name, side in self.sides.items():
+            other, first = side_of.setdefault(self.groups[name], (side, name))
+            if other != side:
+                return (
+                    f'group {self.groups[name]!r} is on two sides: {first!r} in {other}, {name!r} in {side}. '
+                    'A model would be measured on what it was trained on.'
+                )
         return None
 
 

@@ -28,6 +28,9 @@ class Finding:
     where: str
     what: str
 
+    def __str__(self):
+        return f'{self.where}: {self.what}'
+
 
 def verify(folder: str | Path, track: Callable[[Sequence], Iterable] = iter) -> list[Finding]:
     """Check a converted dataset.
@@ -53,7 +56,7 @@ def verify(folder: str | Path, track: Callable[[Sequence], Iterable] = iter) -> 
         splits = Splits.load(folder / 'splits.json')
     except DatasetError as error:
         return [*findings, Finding('splits.json', str(error))]
-    return findings + list(_split(rows, splits))
+    return findings + list(check_split(rows, splits))
 
 
 def _image(folder: Path, row: ManifestRow) -> Iterator[Finding]:
@@ -115,7 +118,16 @@ def _size(name: str, size: tuple[int, int], row: ManifestRow) -> Iterator[Findin
         yield Finding(name, f'{size[0]}x{size[1]} pixels, the manifest says {row.width}x{row.height}')
 
 
-def _split(rows: Sequence[ManifestRow], splits: Splits) -> Iterator[Finding]:
+def check_split(rows: Sequence[ManifestRow], splits: Splits) -> Iterator[Finding]:
+    """Where a manifest and a split disagree, and near-duplicates that a split parts though it is 'grouped'.
+
+    Args:
+        rows (Sequence[ManifestRow]): The manifest.
+        splits (Splits): The split.
+
+    Yields:
+        Finding: Every such place.
+    """
     sides = {**dict.fromkeys(splits.train, 'train'), **dict.fromkeys(splits.test, 'test')}
     known = {row.name: row for row in rows}
     for name in sorted(set(sides) ^ set(known)):
@@ -131,8 +143,7 @@ def _split(rows: Sequence[ManifestRow], splits: Splits) -> Iterator[Finding]:
         if row.split != sides[row.name] or (row.image, row.mask) != expected:
             yield Finding(row.name, f'in {sides[row.name]} by the split, but {row.split}, {row.image} in the manifest')
     if splits.protocol == 'grouped':
-        side_of = dict.fromkeys(splits.test, 'test')
-        side_of |= {name: f'fold {k}' for k, fold in enumerate(splits.folds) for name in fold}
+        side_of = splits.sides
         placed = [row for row in rows if row.name in side_of]
         for i, j in duplicate_pairs([row.patient for row in placed], [row.dhash for row in placed]):
             one, other = side_of[placed[i].name], side_of[placed[j].name]

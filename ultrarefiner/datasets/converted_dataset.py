@@ -9,6 +9,7 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from torch.utils.data import get_worker_info
 
+from ..data_preparation.merged_splits import merged_splits
 from ..data_preparation.splits import Splits
 from ..registry import DATASETS
 from ..structures.stages import IGNORE_LABEL
@@ -96,6 +97,9 @@ class ConvertedDataset(BaseSegDataset):
         self._metainfo.update(
             dataset=self.splits.dataset, split_sha256=self.splits.digest, subset=subset, fold=self._held_out_fold()
         )
+        merged = merged_splits(data_root)
+        if merged:
+            self._metainfo['merged_splits'] = merged
         self._check_classes()
         if not lazy_init:
             self.full_init()

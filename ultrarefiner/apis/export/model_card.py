@@ -3,62 +3,61 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 import yaml
 from torch import nn
 
 from ...models.segmentors import CoarseToFine, PrecomputedCoarse
+from ..model_zoo import list_models
+from .data_sources import data_source
 
 PHASES = dict(
     coarse='1, the coarse network alone',
     refine='2, the refiner on stored coarse predictions',
     joint='3, coarse network and refiner together',
 )
-# As far as they are known; a name is compared without case and punctuation.
-LICENCES = dict(
-    busi='public, CC0 or other terms depending on where it was downloaded: check (Al-Dhabyani et al., 2020)',
-    busbra='CC BY 4.0 (Gómez-Flores et al., 2024; Zenodo 8231412)',
-    bus='given out by request to its authors (UDIAT Dataset B; Yap et al., 2018)',
-    udiat='given out by request to its authors (UDIAT Dataset B; Yap et al., 2018)',
-    busis='given out by licence request to its authors (BUSIS; cvprip.cs.usu.edu/busbench)',
-    busuc='Mendeley Data 3ksd7w7jkx; its terms and the origin of its images are to be checked',
-    busuclm='CC BY 4.0 (Vallez et al., 2025; Mendeley Data 7fvgj4jsp7)',
-    phantom='phantom images drawn by a program; no terms',
-)
+UNKNOWN = '**not known; state it here**'
 STAGES = ('coarse', 'refined', 'delta')
 
 
 def model_card(
-    model: CoarseToFine, name: str, results: str | Path | None = None, data_licence: str | None = None
+    model: CoarseToFine,
+    name: str,
+    results: Sequence[str | Path] = (),
+    data_licence: str | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> str:
     """Write the page, with the front matter that the Hugging Face hub reads.
 
     Args:
         model (CoarseToFine): From `init_model`.
         name (str): Of the model, the title.
-        results (str | Path, optional): A ``per_image.json`` of ``tools/test.py``, for its means. Defaults to none; the
-            metrics of the validation are in the weights' own history.
+        results (Sequence[str | Path]): Of each test a ``per_image.json`` of ``tools/test.py``, or the folder that has
+            it, for its means. Defaults to none; the metrics of the validation are in the weights' own history.
         data_licence (str, optional): The terms of the training data, instead of what is known of it.
+        dtype (torch.dtype): What the weights are stored in. Defaults to float32.
 
     Raises:
         FileNotFoundError: If there are no such results.
         ValueError: If they are no results of a test, or of another split of the same data.
     """
     made = model.provenance
-    tested = None if results is None else read_results(results, made)
+    tested = [read_results(path, made) for path in results]
     sections = dict(
         [
-            ('What it is', what_it_is(model)),
+            ('What it is', what_it_is(model, dtype)),
+            ('How to use it', usage(model, name)),
             ('What it was trained on', trained_on(made)),
             ('How good it is', how_good(made, tested)),
             ('Intended use and limits', INTENDED),
             ('Licence of the data', licence(made, data_licence)),
-            ('How to use it', usage(model)),
+            ('Citation of the data', citations(made)),
         ]
     )
-    body = '\n\n'.join(f'## {title}\n\n{text}' for title, text in sections.items())
+    body = '\n\n'.join(f'## {title}\n\n{text}' for title, text in sections.items() if text)
     return f'---\n{front_matter(name, model, tested)}---\n\n# {name}\n\n{body}\n'
 
 
@@ -69,7 +68,7 @@ def read_results(path: str | Path, made: dict) -> dict:
         FileNotFoundError: If there is no such file.
         ValueError: If it is something else, or of another split than the model's.
     """
-    path = Path(path)
+    path = Path(path) / 'per_image.json' if Path(path).is_dir() else Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'results {path} do not exist; tools/test.py writes per_image.json into its --out')
     try:
@@ -86,7 +85,7 @@ def read_results(path: str | Path, made: dict) -> dict:
     return dict(content, means=means)
 
 
-def front_matter(name: str, model: CoarseToFine, tested: dict | None) -> str:
+def front_matter(name: str, model: CoarseToFine, tested: list[dict]) -> str:
     """The YAML that a hub reads."""
     entry: dict[str, object] = dict(
         library_name='ultrarefiner',
@@ -96,20 +95,24 @@ def front_matter(name: str, model: CoarseToFine, tested: dict | None) -> str:
         license_link='README.md',
         tags=['image-segmentation', 'medical-imaging', 'ultrasound', 'coarse-to-fine'],
     )
-    if tested is not None:
-        dataset = dict(name=tested.get('dataset', 'unknown'), type=tested.get('dataset', 'unknown'))
+    if tested:
         last = 'coarse' if model.refiner is None else 'refined'
-        metrics = [
-            dict(type=key.split('/')[1].lower(), name=key.replace('/', ' '), value=value)
-            for key, value in tested['means'].items()
-            if key.startswith(f'{last}/')
-        ]
-        result = dict(task=dict(type='image-segmentation'), dataset=dataset, metrics=metrics)
-        entry['model-index'] = [dict(name=name, results=[result])]
+        entry['model-index'] = [dict(name=name, results=[hub_result(each, last) for each in tested])]
     return yaml.safe_dump(entry, sort_keys=False, allow_unicode=True)
 
 
-def what_it_is(model: CoarseToFine) -> str:
+def hub_result(tested: dict, stage: str) -> dict:
+    """The means of a stage in one test, as a hub wants them."""
+    metrics = [
+        dict(type=key.split('/')[1].lower(), name=key.replace('/', ' '), value=value)
+        for key, value in tested['means'].items()
+        if key.startswith(f'{stage}/')
+    ]
+    dataset = dict(name=tested.get('dataset', 'unknown'), type=tested.get('dataset', 'unknown'))
+    return dict(task=dict(type='image-segmentation'), dataset=dataset, metrics=metrics)
+
+
+def what_it_is(model: CoarseToFine, dtype: torch.dtype) -> str:
     """The parts, by the names that they have in configs."""
     coarse, parts = model.cfg.model.coarse, []
     named = coarse.backbone.type if coarse.get('backbone') else coarse.type
@@ -122,7 +125,9 @@ def what_it_is(model: CoarseToFine) -> str:
         kinds = ', '.join(sorted(model.prompt_generator.produces))
         parts.append(f'- prompts made of the coarse mask: {kinds} ({type(model.prompt_generator).__name__})')
         parts.append(f'- refiner: {type(model.refiner).__name__}, {count(model.refiner)}')
-    inputs = [f'- {stage} input: {profile}' for stage, profile in model.input_profiles().items()]
+    parts.append(f'- weights: {str(dtype).removeprefix("torch.")}')
+    inputs = ['- takes images of any size, 8 bits a channel, grey or RGB; it prepares them itself, as follows']
+    inputs += [f'- {stage} input: {profile}' for stage, profile in model.input_profiles().items()]
     plug_ins = list((model.cfg.get('custom_imports') or {}).get('imports', []))
     if plug_ins:
         inputs.append(f'- plug-ins that have to be importable: {", ".join(plug_ins)}')
@@ -154,13 +159,15 @@ def trained_on(made: dict) -> str:
     return '\n'.join(rows)
 
 
-def how_good(made: dict, tested: dict | None) -> str:
+def how_good(made: dict, tested: list[dict]) -> str:
     """Tables of metrics, and of what images they are."""
     parts = []
-    if tested is not None:
-        images = f'{tested["images"]} images' if 'images' in tested else 'the images'
-        where = f'{images} of {tested.get("dataset", "a dataset")} ({tested.get("subset", "test")})'
-        parts.append(f'Means over {where}:\n\n{table(tested["means"])}')
+    for each in tested:
+        images = f'{each["images"]} images' if 'images' in each else 'the images'
+        dataset = each.get('dataset', 'a dataset')
+        seen = '' if dataset in made.get('splits', {}) else ', a dataset that it was not trained on'
+        where = f'{images} of {dataset} ({each.get("subset", "test")}){seen}'
+        parts.append(f'Means over {where}:\n\n{table(each["means"])}')
     if made.get('metrics'):
         parts.append(
             'Means over the validation images, on which the best epoch was chosen; so they flatter:\n\n'
@@ -196,23 +203,34 @@ def licence(made: dict, given: str | None) -> str:
     """The terms of the training data, which may bind the weights too."""
     if given is not None:
         return given
-    names = made.get('splits') or {}
-    lines = [f'- {name}: {known_licence(name) or "**not known; state it here**"}' for name in names]
+    known = {name: data_source(name) for name in names_of_data(made)}
+    lines = [f'- {name}: {source.terms if source else UNKNOWN}' for name, source in known.items()]
     return '\n'.join(lines) or '**Not known; state it here.**'
 
 
-def known_licence(name: str) -> str | None:
-    """The terms of a dataset by its name."""
-    return LICENCES.get(re.sub(r'[^a-z0-9]', '', str(name).lower()))
+def citations(made: dict) -> str:
+    """What to cite for the training data; empty where nothing is known of it."""
+    known = [data_source(name) for name in names_of_data(made)]
+    return '\n'.join(f'- {source.citation}' for source in known if source is not None and source.citation)
 
 
-def usage(model: CoarseToFine) -> str:
-    """Three lines."""
+def names_of_data(made: dict) -> list[str]:
+    """The datasets that a model was trained on; of a merged one those that it was merged of."""
+    splits = made.get('splits') or {}
+    merged = made.get('dataset')
+    return [name for name in splits if name != merged or len(splits) == 1]
+
+
+def usage(model: CoarseToFine, name: str) -> str:
+    """A few lines; a model that comes with the project is opened by its name."""
+    opened = name if name in list_models() else 'path/to/this/folder'
     more = ", coarse='phase_1/best.pth'" if isinstance(model.coarse, PrecomputedCoarse) else ''
     return (
         '```python\n'
         'from ultrarefiner.apis import UltraRefinerInferencer\n\n'
-        f"segment = UltraRefinerInferencer('path/to/this/folder'{more})\n"
+        f"segment = UltraRefinerInferencer('{opened}'{more})\n"
         "mask = segment('image.png')[0].mask  # (H, W): 0 background, 1 the first class\n"
-        '```'
+        '```\n\n'
+        'From a shell, in a checkout of the toolkit:\n\n'
+        f'```bash\npython tools/predict.py {opened} IMAGES --out results\n```'
     )

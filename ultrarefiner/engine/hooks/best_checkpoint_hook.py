@@ -26,10 +26,10 @@ class BestCheckpointHook(Hook):
     that it is whole whenever training is interrupted. Needs ``CheckpointHook(save_best=...)``.
 
     The meta data of this and every other checkpoint of the run says under ``ultrarefiner`` what the weights were
-    trained on: ``version``, ``input_profiles``, ``dataset`` (names joined by '+'), ``splits`` (hash by dataset),
-    ``split_sha256`` (of the only dataset, else None), ``fold``, ``classes``, ``phase`` (the config's top-level value,
-    if any), ``epoch``, ``precision`` ('float32', or that of autocast), and ``metrics`` of the validation that it was
-    saved after, if any.
+    trained on: ``version``, ``input_profiles``, ``dataset`` (names joined by '+'), ``splits`` (hash by dataset, and by
+    each that it was merged of), ``split_sha256`` (of the only dataset, else None), ``fold``, ``classes``, ``phase``
+    (the config's top-level value, if any), ``epoch``, ``precision`` ('float32', or that of autocast), and ``metrics``
+    of the validation that it was saved after, if any.
     """
 
     priority = 'NORMAL'  # before CheckpointHook, which saves in after_val_epoch
@@ -50,11 +50,12 @@ class BestCheckpointHook(Hook):
         model = unwrap(runner.model)
         datasets = leaves(runner.train_dataloader.dataset)
         splits = {part.metainfo.get('dataset'): part.metainfo.get('split_sha256') for part in datasets}
+        merged = {name: split for part in datasets for name, split in part.metainfo.get('merged_splits', {}).items()}
         checkpoint['meta']['ultrarefiner'] = dict(
             version=__version__,
             input_profiles=model.input_profiles() if hasattr(model, 'input_profiles') else {},
             dataset='+'.join(str(name) for name in splits),
-            splits=splits,
+            splits={**merged, **splits},
             split_sha256=next(iter(splits.values())) if len(splits) == 1 else None,
             fold=datasets[0].metainfo.get('fold'),
             classes=list(datasets[0].metainfo.get('classes', ())),
