@@ -111,7 +111,6 @@ class Ablation:
             is_set(self.base, key, '--cfg-options')
         self.base.merge_from_dict(self.options)
         self.folds = [self.base.get('fold', 0)] if folds is None else list(dict.fromkeys(folds))
-        self.seeds = [self.base.get('randomness', {}).get('seed', 0)] if seeds is None else list(dict.fromkeys(seeds))
         self.cells = expand(axes, presets, self.base)
         self.splits = self._read_splits()
         self._check_subset()
@@ -119,7 +118,11 @@ class Ablation:
         # What a reader of the file gets.
         self._configs = {cell: Config.fromstring(texts['config.py'], '.py') for cell, texts in self._texts.items()}
         self._check_different()
-        self.runs = [self._run(cell, fold, seed) for cell in self.cells for fold in self.folds for seed in self.seeds]
+        by_fold = {fold: self._own_seed(fold) if seeds is None else list(dict.fromkeys(seeds)) for fold in self.folds}
+        self.seeds = list(dict.fromkeys(seed for drawn in by_fold.values() for seed in drawn))
+        self.runs = [
+            self._run(cell, fold, seed) for cell in self.cells for fold in self.folds for seed in by_fold[fold]
+        ]
 
     def plan(self) -> list[tuple[Run, tuple[Step, ...]]]:
         """All runs, and the steps of each that have yet to run.
@@ -186,6 +189,11 @@ class Ablation:
 
     def _folder(self, cell: Cell) -> Path:
         return self.work_dir / 'cells' / cell.folder
+
+    def _own_seed(self, fold: int) -> list[int]:
+        """The seed that the config gives a fold; it may be '{fold}'."""
+        cfg = complete_config(copy.deepcopy(self._configs[self.cells[0]]), {'fold': fold})
+        return [(cfg.get('randomness') or {}).get('seed', 0)]
 
     def _run(self, cell: Cell, fold: int, seed: int) -> Run:
         work_dir = self._folder(cell) / f'fold_{fold}' / f'seed_{seed}'
