@@ -4,6 +4,6 @@ _base_ = './refiner_sam-small.py'
 refiner = dict(
     _delete_=True,
     type='ROIRefiner',
-    refiner=dict(type='ResidualRefiner', refiner=_base_.refiner),
+    refiner=dict(type='ResidualRefiner', refiner=_base_.refiner, scale=1.0),
     margin=0.5,
 )
