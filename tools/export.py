@@ -3,6 +3,7 @@ r"""Write a trained model in a format for other programs: SAM's own file, ONNX, 
 Example:
   python tools/export.py best.pth --format onnx --out exported
   then: python exported/onnx_pipeline.py exported image.png mask.png
+  python tools/export.py best.pth --format package --half --out my-model --results results/test
 
 Formats:
   sam               the refiner's SAM as a file for segment_anything.sam_model_registry, an adapter merged into it;

@@ -1,9 +1,11 @@
 r"""Segment images with a trained model, or with several whose probabilities are averaged.
 
-A checkpoint or a package comes first, or several, which are averaged; a config in front of them takes the place of
-their own. Then the images: files, folders, patterns. Everything that is not given is in the checkpoint.
+A model comes first: a name of --list that has weights, a checkpoint or a package, or several of these two, which are
+averaged; a config in front of them takes the place of their own. Then the images: files, folders, patterns. Everything
+that is not given is in the checkpoint.
 
 Example:
+  python tools/predict.py ultrarefiner-small-bus data/busi/test/images --out results/shipped
   python tools/predict.py checkpoints/ultrarefiner/busi/fold_0/best.pth data/busi/test/images --out results/busi
 """
 
@@ -21,7 +23,7 @@ from ultrarefiner.apis.model_package import is_package
 from ultrarefiner.apis.model_zoo import list_models
 from ultrarefiner.apis.progress_bar import progress_bar
 from ultrarefiner.datasets.faults import NAMES_SHOWN
-from ultrarefiner.utils.command_line import FAULT_FOUND
+from ultrarefiner.utils.command_line import FAULT_FOUND, did_you_mean
 
 
 def main() -> int | None:
@@ -30,9 +32,9 @@ def main() -> int | None:
     parser.add_argument(
         'arguments',
         nargs='*',
-        metavar='[CONFIG] CHECKPOINT... IMAGE...',
-        help='checkpoints (.pth) or packages, after a config or a name of --list if wanted; then images, folders of '
-        "images or quoted patterns ('scans/**/*.png')",
+        metavar='[NAME|CONFIG] CHECKPOINT... IMAGE...',
+        help='a name, or checkpoints (.pth) or packages, after a config or the name of one if wanted; then images, '
+        "folders of images or quoted patterns ('scans/**/*.png')",
     )
     parser.add_argument('--out', metavar='DIR', help='where results go: masks/, predictions.csv and what --save names')
     parser.add_argument('--save', nargs='+', default=[], choices=FORMATS, help='what to write besides the masks')
@@ -57,7 +59,9 @@ def main() -> int | None:
     parser.add_argument(
         '--resume', action='store_true', help='leave out the images that an earlier run finished in DIR'
     )
-    parser.add_argument('--list', action='store_true', help='print the names of the models that the project ships')
+    parser.add_argument(
+        '--list', action='store_true', help='print the names of the models and configs that come with the project'
+    )
     args = parser.parse_args()
 
     if args.list:
@@ -65,7 +69,8 @@ def main() -> int | None:
         return None
     model, weights, images = split_arguments(args.arguments)
     if not model:
-        wrong = f'{images[0]} is no checkpoint, config or package; ' if images else ''
+        near = did_you_mean(images[0], list_models()) if images else ''
+        wrong = f'{images[0]} is no checkpoint, config, package or name{near}; ' if images else ''
         parser.error(f'{wrong}give a checkpoint, such as best.pth, and then images')
     if not images:
         parser.error(f'no images are given after {[*model, *weights][-1]}')

@@ -4,6 +4,7 @@ A checkpoint, a package or a name of the models that come with the project is te
 A config with a checkpoint is tested as the config says.
 
 Example:
+  python tools/test.py ultrarefiner-small-bus --dataset busi --data-dir data --out results_of_the_shipped_model
   python tools/test.py checkpoints/ultrarefiner/busi/fold_0/best.pth --dataset busi --data-dir data --out results
   python tools/test.py checkpoints/sam_finetuned/fold_0/best.pth \
       --coarse checkpoints/transunet/busi/fold_0/best.pth --dataset busi --data-dir data --out results_of_phase_2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.fileio import load
+from mmengine.fileio import dump, load
 
 from ultrarefiner.apis import build_model, find_model, init_model, list_models
 from ultrarefiner.apis.config import load_config
@@ -16,6 +16,7 @@ OTHERS = ('_base_', 'ablation', 'pipelines')
 LEAVES = sorted(path for path in (ROOT / 'configs').glob('*/*.py') if path.parent.name not in OTHERS)
 METAFILES = sorted((ROOT / 'configs').glob('*/metafile.yml'))
 PACKAGES = sorted(path.parent for path in (ROOT / 'model_zoo').glob('*/config.py'))
+MERGED = dict(busi_busbra=['busi', 'busbra'])
 SMALL = 'unet_small_1xb8-4e_busi-96x96'
 
 
@@ -48,7 +49,8 @@ def test_metafile_agrees_with_the_configs(path):
         assert said['Epochs'] == cfg.train_cfg.max_epochs
         assert said['Batch Size'] == cfg.train_dataloader.batch_size
         datasets = [cfg.dataset] if isinstance(cfg.dataset, str) else cfg.dataset
-        assert said['Training Data'].split(', ') == [name.upper() for name in datasets]
+        parts = [part for name in datasets for part in MERGED.get(name, [name])]
+        assert said['Training Data'].split(', ') == [name.upper() for name in parts]
         assert said.get('Pretrained') == published_weights(cfg)
         assert 'Weights' not in entry or (ROOT / entry['Weights']).is_file()
 
@@ -116,8 +118,9 @@ def test_weights_need_a_metafile_entry_only(tmp_path, monkeypatch):
     """A path that is relative lies beside the folder of the configs."""
     folder = tmp_path / 'configs' / 'unet'
     folder.mkdir(parents=True)
-    text = (ROOT / 'configs' / 'unet' / 'metafile.yml').read_text()
-    (folder / 'metafile.yml').write_text(f'{text}    Weights: model_zoo/{SMALL}.pth\n')
+    content = load(ROOT / 'configs' / 'unet' / 'metafile.yml')
+    next(entry for entry in content['Models'] if entry['Name'] == SMALL)['Weights'] = f'model_zoo/{SMALL}.pth'
+    dump(content, folder / 'metafile.yml')
     monkeypatch.setattr('ultrarefiner.apis.model_zoo.configs_root', lambda: tmp_path / 'configs')
     assert find_model(SMALL).weights == tmp_path / 'model_zoo' / f'{SMALL}.pth'
 

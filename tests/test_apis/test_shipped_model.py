@@ -1,5 +1,6 @@
 """A model that comes with the project is a package with a name, which everything takes where it takes a checkpoint."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from export_makers import open_trained, save_trained, trained_cfg
 from mmengine.fileio import dump, load
 from PIL import Image
-from run_tool import run_tool
+from rich.console import Console
+from run_tool import load_tool, run_tool
 from safetensors.torch import load_file
 
 from ultrarefiner.apis import UltraRefinerInferencer, find_model, init_model, list_models
@@ -101,3 +103,15 @@ def test_it_is_exported_by_name(root):
     for file in ('model.safetensors', 'config.py', 'meta.json'):
         assert Path('again', NAME, file).read_bytes() == (root / 'model_zoo' / NAME / file).read_bytes()
     assert f"UltraRefinerInferencer('{NAME}')" in Path('again', NAME, 'README.md').read_text()
+
+
+def test_the_demo_shows_it_beside_the_trained_model(checkpoint, tiny_root, monkeypatch, tmp_path, capsys):
+    demo = load_tool('demo/all_phases.py')
+    monkeypatch.setattr(demo, 'SHIPPED', NAME)
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'busi').symlink_to(tiny_root)
+    demo.show_beside(checkpoint, tmp_path, 'images', Console(width=200))
+    assert 'trained on BUSI, not on tiny' in (said := capsys.readouterr().out)
+    assert re.search(r'2 test images', said) and said.count(NAME) == 3 and (tmp_path / 'beside_shipped.png').is_file()
+    demo.show_beside(checkpoint, tmp_path, 'phantoms', Console(width=200))
+    assert 'trained on BUSI and never saw a phantom' in capsys.readouterr().out

@@ -162,6 +162,21 @@ def test_several_datasets_are_all_named():
     assert (made['dataset'], made['splits'], made['split_sha256']) == ('a+b', dict(a='aa', b='bb'), None)
 
 
+def test_what_a_dataset_was_merged_of_is_named_too():
+    meta = dict(dataset='both', split_sha256='bb', merged_splits=dict(one='11', other='22'))
+    run = SimpleNamespace(
+        model=nn.Identity(),
+        cfg={},
+        optim_wrapper=None,
+        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=meta)),
+    )
+    checkpoint = dict(meta=dict(epoch=4))
+    BestCheckpointHook().before_save_checkpoint(run, checkpoint)
+    made = checkpoint['meta']['ultrarefiner']
+    assert (made['dataset'], made['split_sha256']) == ('both', 'bb')
+    assert made['splits'] == dict(one='11', other='22', both='bb')
+
+
 def test_the_report_counts_by_part(trained):
     lines = [line.split() for line in parameter_table(HookToyModel()).splitlines()]
     assert ['coarse', '4', '4', '100.0'] in lines

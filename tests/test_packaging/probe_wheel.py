@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 import ultrarefiner
-from ultrarefiner.apis import build_model, find_model, list_models, load_config
+from ultrarefiner.apis import build_model, find_model, init_model, list_models, load_config
 from ultrarefiner.utils.project_files import configs_root
 
 SMALL = 'ultrarefiner_transunet-small_sam-small_soft-prompts_phase3-1xb4-2e_busi-192x192'
@@ -27,6 +27,10 @@ for name in names:
     load_config(find_model(name).config)
 parameters = sum(parameter.numel() for parameter in build_model(load_config(find_model(SMALL).config)).parameters())
 
+shipped = [name for name in names if find_model(name).weights is not None]
+for name in shipped:
+    init_model(name)
+
 with tempfile.TemporaryDirectory() as folder:
     mine = Path(folder) / 'mine.py'
     mine.write_text(f"_base_ = 'ultrarefiner::ultrarefiner/{SMALL}.py'\nfold = 3\n")
@@ -37,4 +41,4 @@ with tempfile.TemporaryDirectory() as folder:
     if said.returncode or 'fold_3' not in said.stdout:
         sys.exit(f'{tool} failed: {said.stderr[-2000:]}')
 
-print(f'{package}: {len(names)} models, {SMALL} has {parameters:,} parameters')
+print(f'{package}: {len(names)} models, {len(shipped)} with weights; {SMALL} has {parameters:,} parameters')

@@ -1,4 +1,4 @@
-"""A wheel holds the configs and tools, and works without the checkout."""
+"""A wheel holds configs, tools and models, and works without the checkout."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ pytest.importorskip('setuptools', '64')  # Python 3.12 and newer make environmen
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = Path(__file__).with_name('probe_wheel.py')
-SHIPPED = ('configs', 'tools')
+SHIPPED = ('configs', 'tools', 'model_zoo')
 
 
 def run(*command, cwd):
@@ -30,7 +30,7 @@ def names(folder: Path) -> set[str]:
     return {path.as_posix() for path in files if '__pycache__' not in path.parts}
 
 
-def test_a_build_holds_every_file_configs_and_tools(tmp_path):
+def test_a_build_holds_every_file_configs_tools_and_models(tmp_path):
     run(sys.executable, 'setup.py', '-q', 'build_py', '--build-lib', tmp_path, cwd=ROOT)
     package, inside = tmp_path / 'ultrarefiner', tmp_path / 'ultrarefiner' / '.mim'
     ours = {name for name in names(ROOT / 'ultrarefiner') if not name.startswith('.mim/')}

@@ -59,3 +59,5 @@ def test_mistakes_are_one_line(checkpoint, tmp_path, capfd):
     assert 'onnx' in capfd.readouterr().err
     run(checkpoint, '--format', 'onnx', '--out', tmp_path / 'x', '--data-licence', 'ours', code=2)
     assert '--data-licence is for --format package' in capfd.readouterr().err
+    run(checkpoint, '--format', 'sam', '--out', tmp_path / 'x', '--half', code=2)
+    assert '--half is for --format package' in capfd.readouterr().err

@@ -6,7 +6,18 @@ import torch
 
 from ultrarefiner.structures import Prompts
 from ultrarefiner.visualization import draw_stage_panels
-from ultrarefiner.visualization.stage_panels import BOX, COARSE, GAP, HEADER_HEIGHT, PANEL_HEIGHT, POINTS, TRUTH
+from ultrarefiner.visualization.stage_panels import (
+    BOX,
+    COARSE,
+    GAP,
+    HEADER_HEIGHT,
+    PANEL_HEIGHT,
+    POINTS,
+    REFINED,
+    TRUTH,
+    draw_model_panels,
+    stack_pictures,
+)
 
 
 def panel(picture, index, count):
@@ -111,3 +122,20 @@ def test_the_prompts_of_every_valid_slot_are_drawn_and_no_others():
     assert near(drawn, POINTS[1], tolerance=5).any() and not near(drawn, POINTS[0], tolerance=5).any()
     nothing = Prompts(boxes=boxes, masks=prompts.masks, valid=torch.zeros(1, 3, dtype=torch.bool))
     assert panel(draw_stage_panels(image, prompts=nothing), 1, 2).max() == 0
+
+
+def test_masks_of_several_models_stand_beside_image_and_truth():
+    image, empty = np.full((60, 80, 3), 90, np.uint8), np.zeros((60, 80), np.int64)
+    masks = dict(one=(square(60, 80), COARSE, 1.0), other=(empty, REFINED, 0.0))
+    picture = draw_model_panels(image, square(60, 80), masks, 'name')
+    expected = np.array([0.25, 0.25, 0.75, 0.5])
+    assert np.abs(bounds(near(panel(picture, 1, 4), TRUTH)) - expected).max() < 0.02
+    assert np.abs(bounds(near(panel(picture, 2, 4), COARSE)) - expected).max() < 0.02
+    assert not near(panel(picture, 3, 4), REFINED).any() and near(panel(picture, 3, 4), TRUTH).any()
+
+
+def test_pictures_are_stacked_from_the_left():
+    one, other = np.full((2, 3, 3), 200, np.uint8), np.full((4, 5, 3), 100, np.uint8)
+    stacked = stack_pictures([one, other])
+    assert stacked.shape == (6, 5, 3)
+    assert (stacked[:2, :3] == 200).all() and (stacked[2:] == 100).all() and (stacked[:2, 3:] < 100).all()

@@ -1,5 +1,7 @@
 """The whole method on the CPU: data, phase 1 on five folds, out-of-fold predictions, phase 2, phase 3, test, report.
 
+At the end the model that was trained stands beside the one that comes with the project, on the same test images.
+
 Example:
   python tools/demo/all_phases.py                                          (phantom images)
   python tools/demo/all_phases.py --data path/to/Dataset_BUSI_with_GT
@@ -14,10 +16,15 @@ from pathlib import Path
 from rich.console import Console
 
 from ultrarefiner.apis.cli import input_folder, run_tool, tool_parser
+from ultrarefiner.apis.inference.inferencer import UltraRefinerInferencer
+from ultrarefiner.apis.model_comparison import ModelComparison, seen_in_training
+from ultrarefiner.apis.model_zoo import list_models
 
 TOOLS = Path(__file__).resolve().parents[1]
 PIPELINE = TOOLS.parent / 'configs' / 'pipelines' / 'small.py'
 ENOUGH = 240
+SHIPPED = 'ultrarefiner-small-bus'
+TRAINED = 'trained here'
 
 
 def main() -> None:
@@ -52,7 +59,42 @@ def main() -> None:
     folders = ('--data-dir', root / 'data', '--out-dir', root)
     run('run_phases.py', PIPELINE, '--dataset', 'busi', '--folds', 0, '--jobs', 2, *folders)
     console.rule('report')
-    run('analysis_tools/report.py', root / 'checkpoints' / 'ultrarefiner' / 'busi' / 'fold_0')
+    work_dir = root / 'checkpoints' / 'ultrarefiner' / 'busi' / 'fold_0'
+    run('analysis_tools/report.py', work_dir)
+    if SHIPPED in list_models():
+        console.rule(f'beside {SHIPPED}')
+        show_beside(work_dir / 'best.pth', root, 'phantoms' if source is None else 'images', console)
+
+
+def show_beside(checkpoint: Path, root: Path, kind: str, console: Console) -> None:
+    """Print what the trained and the shipped model make of the test images, and write some of them into a picture.
+
+    Args:
+        checkpoint (Path): Of the trained model.
+        root (Path): The folder of the demo, with the converted data; gets the picture.
+        kind (str): 'phantoms' or 'images'.
+        console (Console): Where to print.
+    """
+    comparison = ModelComparison(root / 'data' / 'busi')
+    shipped = UltraRefinerInferencer(SHIPPED)
+    comparison.add(TRAINED, UltraRefinerInferencer(checkpoint))
+    comparison.add(SHIPPED, shipped)
+    made = shipped.members[0].provenance
+    # Converted phantoms have the layout and the name of BUSI.
+    said = seen_in_training(made, comparison.splits)
+    if kind == 'phantoms':
+        said = f'It was trained on {", ".join(made.get("splits", {}))} and never saw a phantom, which a program draws.'
+    panels = {
+        'Coarse, trained here': (TRAINED, 'coarse'),
+        'Refined, trained here': (TRAINED, 'refined'),
+        'Refined, shipped': (SHIPPED, 'refined'),
+    }
+    picture = root / 'beside_shipped.png'
+    comparison.write_picture(picture, panels)
+    console.print(comparison.table())
+    console.print(
+        f'{SHIPPED} comes with the project. {said}\n{len(comparison.shown)} of the images: {picture}', markup=False
+    )
 
 
 def run(tool: str, *arguments) -> None:

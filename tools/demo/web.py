@@ -3,6 +3,7 @@
 The page is served to this machine alone, and asks nothing of any other; images that are dropped are not kept.
 
 Example:
+  python tools/demo/web.py ultrarefiner-small-bus
   python tools/demo/web.py checkpoints/ultrarefiner/busi/fold_0/best.pth
 """
 

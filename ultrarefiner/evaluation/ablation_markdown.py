@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from .ablation_table import metrics_of, stages_of
+from .markdown_table import markdown_table
 from .metric import METRICS
 
 COST_HEADS = ('Parameters', 'Trainable', 'Training time', 'Time / iteration', 'Peak memory')
@@ -25,7 +26,7 @@ def ablation_markdown(table: pd.DataFrame, title: str, base: str, facts: Sequenc
         str: GitHub's Markdown.
     """
     lines = [f'# {title}', '', *(f'- {fact}' for fact in facts), '']
-    lines += _table(*summary(table, base))
+    lines.append(markdown_table(*summary(table, base)))
     failed = table[table['failure'].notna()]
     if len(failed):
         lines += ['', *(f'- {row["cell"]} failed: {row["failure"]}' for _, row in failed.iterrows())]
@@ -36,7 +37,7 @@ def ablation_markdown(table: pd.DataFrame, title: str, base: str, facts: Sequenc
         lines += ['', f'## {name}{unit}, {direction} is better, with 95 % intervals', '']
         stages = stages_of(table, name)
         body = [[row['cell'], *(_value(row, f'{stage}/{name}') for stage in stages)] for _, row in table.iterrows()]
-        lines += _table(['Cell', *map(str.capitalize, stages)], body)
+        lines.append(markdown_table(['Cell', *map(str.capitalize, stages)], body))
     return '\n'.join(lines) + '\n'
 
 
@@ -81,8 +82,3 @@ def _costs(row: pd.Series) -> list[str]:
         peak_memory=lambda size: f'{size / 2**30:.2f} GiB',
     )
     return ['' if pd.isna(row[name]) else form(row[name]) for name, form in formats.items()]
-
-
-def _table(heads: list[str], body: list[list[str]]) -> list[str]:
-    rows = [heads, ['---', *['---:'] * (len(heads) - 1)], *([cell.replace('|', r'\|') for cell in row] for row in body)]
-    return [f'| {" | ".join(row)} |' for row in rows]

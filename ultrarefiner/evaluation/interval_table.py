@@ -27,7 +27,9 @@ def mean_of_runs(rows: pd.DataFrame, by: tuple[str, ...] = (*IMAGE, 'class')) ->
         pd.DataFrame: One row each, sorted, with ``by`` as columns and every number averaged; NaN if one is missing.
     """
     numbers = list(rows.select_dtypes('number'))
-    return rows.groupby(list(by), sort=True)[numbers].agg(lambda values: values.mean(skipna=False)).reset_index()
+    grouped = rows.groupby(list(by), sort=True)[numbers]
+    complete = grouped.count().eq(grouped.size(), axis=0)
+    return grouped.mean().where(complete).reset_index()
 
 
 def groups_of(images: pd.DataFrame, groups: Mapping[tuple[str, str], str]) -> list:

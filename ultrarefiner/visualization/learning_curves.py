@@ -43,11 +43,13 @@ class CurvePanel:
         title (str): Above it.
         curves (Sequence[Curve]): In the order of the legend; the same place has the same colour in all panels.
         reference (float, optional): Where a horizontal line stands.
+        steps_are (str): What the steps are. Defaults to 'iteration'.
     """
 
     title: str
     curves: Sequence[Curve]
     reference: float | None = None
+    steps_are: str = 'iteration'
 
 
 def draw_learning_curves(path: str | Path, panels: Sequence[CurvePanel]) -> None:
@@ -74,7 +76,7 @@ def _draw_panel(axis, panel: CurvePanel) -> None:
     axis.grid(color='#e5e7eb', linewidth=0.8)
     axis.set_axisbelow(True)
     axis.spines[['top', 'right']].set_visible(False)
-    axis.set_xlabel('iteration', fontsize=8)
+    axis.set_xlabel(panel.steps_are, fontsize=8)
     axis.tick_params(labelsize=8)
     if panel.reference is not None:
         axis.axhline(panel.reference, color='#6b7280', linewidth=0.8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -68,6 +68,55 @@ def draw_stage_panels(
     if refined is not None:
         panels.append(_mask_panel(picture, refined, outline, 'Refined', REFINED, class_colours, scores.get('refined')))
     return _with_footer(_join(panels), title, scores)
+
+
+def draw_model_panels(
+    image: np.ndarray,
+    truth: np.ndarray,
+    masks: Mapping[str, tuple[np.ndarray, Sequence[int], float]],
+    title: str = '',
+) -> np.ndarray:
+    """Draw what several models made of one image: image, ground truth, and a panel a mask as `draw_stage_panels` has.
+
+    Args:
+        image (np.ndarray): (H, W, 3) uint8, RGB.
+        truth (np.ndarray): (H, W) labels, of one class.
+        masks (Mapping[str, tuple]): By the heading of its panel, each mask (H, W) of labels, its RGB colour and its
+            Dice.
+        title (str): For the footer.
+
+    Returns:
+        np.ndarray: (height, width, 3) uint8, RGB.
+    """
+    picture = _scale(image)
+    outline = _regions(truth, picture.shape[:2], TRUTH, None)
+    panels = [
+        _with_header(picture, 'Image'),
+        _with_header(_draw_regions(picture, outline), 'Ground truth', colour=TRUTH),
+        *[
+            _mask_panel(picture, labels, outline, name, colour, None, score)
+            for name, (labels, colour, score) in masks.items()
+        ],
+    ]
+    return _with_footer(_join(panels), title, {})
+
+
+def stack_pictures(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """One picture of several, one below the other; the narrower ones are filled up on the right.
+
+    Args:
+        pictures (Sequence[np.ndarray]): Each (height_i, width_i, 3) uint8, RGB.
+
+    Returns:
+        np.ndarray: (sum of heights, largest width, 3) uint8, RGB.
+    """
+    width = max(picture.shape[1] for picture in pictures)
+    stacked = np.full((sum(len(picture) for picture in pictures), width, 3), BACKGROUND, dtype=np.uint8)
+    top = 0
+    for picture in pictures:
+        stacked[top : top + len(picture), : picture.shape[1]] = picture
+        top += len(picture)
+    return stacked
 
 
 def draw_contours(

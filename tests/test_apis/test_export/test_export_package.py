@@ -108,18 +108,38 @@ def test_the_card_shows_the_results_of_a_test(path, tmp_path):
     results = dict(dataset='BUSI', split_sha256='abc123', subset='test', images=129, means={'refined/Dice': 0.625})
     (tmp_path / 'per_image.json').write_text(json.dumps(results))
     model = open_trained(path)
-    card = model_card(model, 'm', results=tmp_path / 'per_image.json')
+    card = model_card(model, 'm', results=[tmp_path / 'per_image.json'])
     assert 'Means over 129 images of BUSI (test):\n\n| metric | refined |\n|---|---|\n| Dice | 0.6250 |' in card
     shown = yaml.safe_load(card.split('---\n')[1])['model-index'][0]['results'][0]
     assert shown['metrics'] == [dict(type='dice', name='refined Dice', value=0.625)]
     (tmp_path / 'per_image.json').write_text(json.dumps(dict(results, split_sha256='another')))
     with pytest.raises(ValueError, match='is of the split another of BUSI, the model was trained on the split abc123'):
-        model_card(model, 'm', results=tmp_path / 'per_image.json')
+        model_card(model, 'm', results=[tmp_path / 'per_image.json'])
     (tmp_path / 'per_image.json').write_text('[]')
     with pytest.raises(ValueError, match='is no per_image.json'):
-        model_card(model, 'm', results=tmp_path / 'per_image.json')
+        model_card(model, 'm', results=[tmp_path / 'per_image.json'])
     with pytest.raises(FileNotFoundError, match='tools/test.py writes'):
-        model_card(model, 'm', results=tmp_path / 'absent.json')
+        model_card(model, 'm', results=[tmp_path / 'absent.json'])
+
+
+def test_the_card_shows_several_tests_and_which_data_is_foreign(path, tmp_path):
+    for dataset, split in (('BUSI', 'abc123'), ('BUSBRA', 'def456')):
+        results = dict(dataset=dataset, split_sha256=split, subset='test', images=2, means={'refined/Dice': 0.5})
+        (tmp_path / dataset).mkdir()
+        (tmp_path / dataset / 'per_image.json').write_text(json.dumps(results))
+    card = model_card(open_trained(path), 'm', results=[tmp_path / 'BUSI', tmp_path / 'BUSBRA'])
+    assert 'Means over 2 images of BUSI (test):' in card
+    assert 'Means over 2 images of BUSBRA (test), a dataset that it was not trained on:' in card
+    shown = yaml.safe_load(card.split('---\n')[1])['model-index'][0]['results']
+    assert [result['dataset']['name'] for result in shown] == ['BUSI', 'BUSBRA']
+
+
+def test_the_card_names_the_parts_of_a_merged_dataset(path):
+    model = open_trained(path)
+    model.provenance = dict(MADE, dataset='both', splits=dict(BUSI='a', BUSBRA='b', both='c'))
+    card = model_card(model, 'm')
+    assert 'both, split c' in card and 'BUSBRA: CC BY 4.0' in card and 'BUSI: public' in card
+    assert '10.1016/j.dib.2019.104863' in card and '10.1002/mp.16812' in card and NO_LICENCE not in card
 
 
 def test_terms_that_are_not_known_are_to_be_stated(path):
