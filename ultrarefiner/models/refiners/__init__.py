@@ -10,6 +10,7 @@ from .oracle_selection import OracleSelection
 from .residual_refiner import ResidualRefiner
 from .roi_refiner import ROIRefiner
 from .sam_refiner import SAMRefiner
+from .segmentor_refiner import SegmentorRefiner
 from .single_mask_selection import SingleMaskSelection
 from .softmax_selection import SoftmaxSelection
 from .transformers_refiner import TransformersRefiner
@@ -25,6 +26,7 @@ __all__ = [
     'ResidualRefiner',
     'ROIRefiner',
     'SAMRefiner',
+    'SegmentorRefiner',
     'SingleMaskSelection',
     'SoftmaxSelection',
     'TransformersRefiner',

@@ -11,11 +11,9 @@ from ...structures import ImageEmbedding, InputProfile, Prompts, SegOutput
 from ...structures.prompts import KINDS
 from ...utils.freeze import freeze
 from ...utils.resize_logits import resize_logits
-from .prompt_maps import box_maps, point_maps
+from .prompt_maps import MAP_CHANNELS, stage_maps
 
 IMAGE_CHANNELS = 3
-MAP_CHANNELS = 5  # coarse logits and probability, points, boxes, masks
-LOGIT_LIMIT = 10.0
 
 
 @REFINERS.register_module()
@@ -106,8 +104,9 @@ class ConvRefiner(BaseRefiner):
         """
         slots = coarse.logits.shape[1]
         pixels = embedding.features.repeat_interleave(slots, dim=0)
+        maps = stage_maps(coarse.logits, prompts, self.input_profile.size)
         # From the coarsest resolution to the finest.
-        features = self.unet(torch.cat([pixels, self._maps(coarse, prompts).flatten(0, 1)], dim=1))
+        features = self.unet(torch.cat([pixels, maps.flatten(0, 1)], dim=1))
         residual = self.residual(features[-1])[:, 0].unflatten(0, (-1, slots))
         quality = self.quality(features[0].mean(dim=(-2, -1)))[:, 0].unflatten(0, (-1, slots))
         return SegOutput(resize_logits(coarse.logits, size) + resize_logits(residual, size), quality)
@@ -121,16 +120,3 @@ class ConvRefiner(BaseRefiner):
         """
         if not quality_used:
             freeze(self.quality)
-
-    def _maps(self, coarse: SegOutput, prompts: Prompts) -> Tensor:
-        """(N, K, 5, h, w): what is known of each slot, in [-1, 1] but for points that meet."""
-        size = self.input_profile.size
-        logits = resize_logits(coarse.logits.float().clamp(-LOGIT_LIMIT, LOGIT_LIMIT), size)
-        points = boxes = masks = torch.zeros_like(logits)
-        if prompts.points is not None:
-            points = point_maps(prompts.points.float(), prompts.point_labels, size)
-        if prompts.boxes is not None:
-            boxes = box_maps(prompts.boxes.float(), size)
-        if prompts.masks is not None:
-            masks = resize_logits(prompts.masks.float().clamp(-LOGIT_LIMIT, LOGIT_LIMIT), size) / LOGIT_LIMIT
-        return torch.stack([logits / LOGIT_LIMIT, logits.sigmoid(), points, boxes, masks], dim=2)

@@ -1,14 +1,40 @@
-"""Points and boxes drawn as maps, for a network that reads prompts as an image; smooth, so that gradient flows."""
+"""A coarse mask and prompts as maps, for a network that reads them as an image; smooth, so that gradient flows."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from ...structures import Prompts
 from ...utils.pixel_centres import pixel_centres
+from ...utils.resize_logits import resize_logits
 
 POINT_SIGMA = 0.02  # of the image's side: radius of a point's Gaussian
 EDGE_WIDTH = 0.01  # of the image's side: a box falls off from 0.73 to 0.27 over twice this width
+LOGIT_LIMIT = 10.0
+MAP_CHANNELS = 5  # coarse logits and probability, points, boxes, masks
+
+
+def stage_maps(coarse: Tensor, prompts: Prompts, size: tuple[int, int]) -> Tensor:
+    """What is known of each slot: coarse logits and probability, and a map of each prompt kind, 0 where it is absent.
+
+    Args:
+        coarse (Tensor): (N, K, h, w) logits.
+        prompts (Prompts): Normalised coordinates.
+        size (tuple[int, int]): (H, W) in pixels.
+
+    Returns:
+        Tensor: (N, K, 5, H, W), in [-1, 1] but for points that meet.
+    """
+    logits = resize_logits(coarse.float().clamp(-LOGIT_LIMIT, LOGIT_LIMIT), size)
+    points = boxes = masks = torch.zeros_like(logits)
+    if prompts.points is not None:
+        points = point_maps(prompts.points.float(), prompts.point_labels, size)
+    if prompts.boxes is not None:
+        boxes = box_maps(prompts.boxes.float(), size)
+    if prompts.masks is not None:
+        masks = resize_logits(prompts.masks.float().clamp(-LOGIT_LIMIT, LOGIT_LIMIT), size) / LOGIT_LIMIT
+    return torch.stack([logits / LOGIT_LIMIT, logits.sigmoid(), points, boxes, masks], dim=2)
 
 
 def point_maps(points: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
