@@ -62,6 +62,23 @@ SAM = dict(type='SAMRefiner', **SAM_ARGUMENTS)
 CONV_ARGUMENTS = dict(input_size=(32, 32), width=8, depth=3, norm_groups=4)
 CONV = dict(type='ConvRefiner', **CONV_ARGUMENTS)
 BOX = dict(type='ThresholdBox')
+UNET = dict(
+    type='EncoderDecoder',
+    backbone=dict(
+        type='mmseg.UNet',
+        base_channels=4,
+        num_stages=2,
+        strides=(1, 1),
+        enc_num_convs=(1, 1),
+        dec_num_convs=(1,),
+        downsamples=(True,),
+        enc_dilations=(1, 1),
+        dec_dilations=(1,),
+        norm_cfg=dict(type='GN', num_groups=2),
+    ),
+    decode_head=dict(type='mmseg.FCNHead', in_channels=4, channels=4, num_convs=1, in_index=1, num_classes=2),
+    test_cfg=dict(mode='whole'),
+)
 LEARNED_ARGUMENTS = dict(channels=4, size=(16, 16))
 HYBRID_ARGUMENTS = dict(gates=[dict(type='UncertaintyGate'), dict(type='LearnedGate', **LEARNED_ARGUMENTS)])
 GATE_ARGUMENTS = {
@@ -86,6 +103,7 @@ REFINER_ARGUMENTS = {
         dict(refiner=dict(type='IterativeRefiner', refiner=CONV, num_iterations=2, box=BOX), min_size=16),
     ],
     'SAMRefiner': [SAM_ARGUMENTS, dict(selection=dict(type='SingleMaskSelection'), **SAM_ARGUMENTS)],
+    'SegmentorRefiner': [dict(segmentor=UNET, segmentor_input=dict(size=(32, 32), grey=True))],
     # Every other architecture is checked in tests/test_models/test_refiners/test_transformers_refiner.py.
     'TransformersRefiner': [
         dict(

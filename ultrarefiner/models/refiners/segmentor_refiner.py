@@ -55,13 +55,13 @@ class SegmentorRefiner(BaseRefiner):
         self.checkpoint = checkpoint
         if self.segmentor.out_channels > 2 or getattr(self.segmentor, 'with_auxiliary_head', False):
             raise ValueError(
-                f'SegmentorRefiner: the segmentor has {self.segmentor.out_channels} channels of classes, expected 1 or 2 '
-                '(every slot is refined alone), and no auxiliary head, whose loss would never be asked for'
+                f'SegmentorRefiner: the segmentor has {self.segmentor.out_channels} channels of classes, expected 1 or '
+                '2 (every slot is refined alone), and no auxiliary head, whose loss would never be asked for'
             )
         if self.input_profile.keep_ratio or channels not in ((1, 3) if self.input_profile.grey else (3,)):
             raise ValueError(
-                f'SegmentorRefiner: segmentor_input is {segmentor_input} and channels {channels}, expected an image that '
-                'is squashed (keep_ratio=False), and 3 channels, or 1 for a grey image (grey=True)'
+                f'SegmentorRefiner: segmentor_input is {segmentor_input} and channels {channels}, expected an image '
+                'that is squashed (keep_ratio=False), and 3 channels, or 1 for a grey image (grey=True)'
             )
         self.paint = nn.Conv2d(MAP_CHANNELS, channels, kernel_size=3, padding=1)
         nn.init.zeros_(self.paint.weight)
