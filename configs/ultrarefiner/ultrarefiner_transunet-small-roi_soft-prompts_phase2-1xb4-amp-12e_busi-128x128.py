@@ -17,6 +17,8 @@ model = dict(
     losses=_base_.losses[:2],
     refine_size=(192, 192),
 )
+# A third of the schedule's rate, as it begins with trained weights.
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
 train_dataloader = dict(num_workers=1)
 val_dataloader = dict(num_workers=1)
 default_hooks = dict(visualization=dict(tensorboard_images=0))

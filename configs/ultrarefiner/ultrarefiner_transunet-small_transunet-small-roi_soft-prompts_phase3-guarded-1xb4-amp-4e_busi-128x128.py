@@ -1,7 +1,7 @@
-# Phase 3 of the results (docs/results.md) on BUSI, with what keeps the coarse network from getting worse.
+# Phase 3 of the results (docs/results.md): both networks of the cascade, with what keeps the first from getting worse.
 _base_ = [
     '../_base_/models/coarse_transunet-small-128.py',
-    '../_base_/models/refiner_sam-small_residual.py',
+    '../_base_/models/refiner_transunet-small_roi.py',
     '../_base_/models/prompts_point-moment-box-mask.py',
     '../_base_/phases/phase3_joint.py',
     '../_base_/schedules/adamw-cosine_amp-4e-2e-4.py',
@@ -14,12 +14,8 @@ model = dict(
     coarse_input=dict(size=(128, 128), grey=True, value_range='unit'),
     prompt_generator=_base_.prompt_generator,
     refiner=_base_.refiner,
-    # The predicted IoU is what a guard goes by, so it goes on learning; what spoils a good coarse mask costs extra.
-    losses=[
-        *_base_.losses,
-        dict(type='PredictedIoUMSE', stage='refined'),
-        dict(type='ChangePenalty', stage='refined', loss_weight=0.5),
-    ],
+    # What spoils a good coarse mask costs extra.
+    losses=[*_base_.losses, dict(type='ChangePenalty', stage='refined', loss_weight=0.5)],
     refine_size=(192, 192),
     init_from=_base_.init_from,
     coarse_gradient_scale=0.5,
