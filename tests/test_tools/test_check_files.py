@@ -25,8 +25,9 @@ def test_each_fault_is_named(tmp_path, content, said):
     assert len(faults) == len(said) and all(part in fault for part, fault in zip(said, faults))
 
 
-def test_a_picture_has_no_lines(tmp_path):
-    path = tmp_path / 'picture.png'
+@pytest.mark.parametrize('ending', ['png', 'csv.gz'])
+def test_a_picture_and_a_packed_file_have_no_lines(tmp_path, ending):
+    path = tmp_path / f'file.{ending}'
     path.write_bytes(b'\x89PNG \n  ')
     assert tool.faults(path) == []
 

@@ -10,7 +10,7 @@ from ultrarefiner.utils.command_line import FAULT_FOUND, one_message, run_tool, 
 
 LARGEST = 500 * 2**10
 MARKS = (b'<<<<<<< ', b'>>>>>>> ')
-BINARY = {'.png', '.jpg', '.gif', '.npy', '.npz', '.pth', '.safetensors', '.zip'}
+BINARY = {'.png', '.jpg', '.gif', '.npy', '.npz', '.pth', '.safetensors', '.zip', '.gz'}
 
 
 def main(argv: list[str] | None = None) -> int:

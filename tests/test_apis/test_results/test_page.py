@@ -58,6 +58,8 @@ def made(tmp_path_factory):
     )
     (root / 'docs/results/template.md').write_text(template)
     collect(tmp_path / 'runs', root / 'docs/results/runs')
+    shutil.rmtree(tmp_path / 'data')  # a fresh clone has no data
+    shutil.rmtree(tmp_path / 'runs')
     assert load_tool('misc/update_results.py').main(['--root', str(root)]) == 0
     return root
 

@@ -75,6 +75,14 @@ def test_all_rows_have_the_same_seeds(add, stored):
     assert 'seeds 0, 1.' in table
 
 
+def test_a_guard_of_some_seeds_takes_no_seed_away(tmp_path, data, add, stored):
+    add('ultrarefiner', 0, same(0.5, 0.6))
+    make_run(tmp_path / 'runs', *data, 'ultrarefiner', 1, {name: same(0.5, 0.8) for name in ('tiny', 'tiny_guarded')})
+    table = headline(stored(), 'tiny', 'tiny')
+    assert cells(table, 'refined, phase 3')[0] == '0.7000 ± 0.1414'
+    assert 'refined, phase 3, guarded.' in table
+
+
 def test_without_runs_a_table_says_which_are_missing(add, stored):
     add('transunet', 0, same(0.60))
     runs = stored()
@@ -127,7 +135,7 @@ def test_groups_widen_the_interval(tmp_path):
         make_run(root / 'runs', root / 'data', splits, 'sam_finetuned', 0, {'tiny': dice})
         collect(root / 'runs', root / 'out')
         found = difference(StoredRuns(root / 'out'), 'tiny', 'tiny', 'phase2')
-        widths[what] = found.high - found.low
+        widths[what] = found.interval[1] - found.interval[0]
     assert widths['shared'] > 1.5 * widths['own']
 
 
@@ -138,13 +146,26 @@ def test_different_images_are_refused(add, stored):
         difference(stored(), 'tiny', 'tiny', 'phase3_phase1')
 
 
-def test_sizes_have_a_row_a_stratum_and_one_of_all(add, stored):
+def test_seeds_of_different_images_are_refused(add, stored):
+    add('transunet', 0, same(0.5))
+    add('transunet', 1, dict(a1=0.5, a2=0.5, b1=0.5))
+    with pytest.raises(ValueError, match='TINY/c1/lesion was not tested with each of the seeds 0, 1'):
+        headline(stored(), 'tiny', 'tiny')
+
+
+def test_an_image_that_is_not_in_the_split_is_told(add, stored):
+    add('transunet', 0, {**same(0.5), 'x9': 0.5})
+    with pytest.raises(ValueError, match='TINY/x9 is not in the split'):
+        headline(stored(), 'tiny', 'tiny')
+
+
+def test_sizes_have_a_row_a_stratum(add, stored):
     add('sam_finetuned', 0, same(0.5, 0.6))
     table = sizes(stored(), 'tiny', 'tiny')  # every lesion is 5 % of its image
-    titles = re.findall(r'^\| (phase 2, [^|]+) \|', table, re.MULTILINE)
-    assert titles == ['phase 2, medium, to 10%', 'phase 2, all images']
-    assert cells(table, titles[0])[:3] == ['4', '0.5000', '0.6000']
-    assert cells(table, titles[0])[-1] == '4 / 0 / 0'
+    assert re.findall(r'^\| (phase [^|]+) \|', table, re.MULTILINE) == ['phase 2, medium, to 10%']
+    row = cells(table, 'phase 2, medium, to 10%')
+    assert row == ['4', '0.5000', '0.6000', '**+0.1000** [+0.1000, +0.1000]', '4 / 0 / 0']
+    assert 'Not there yet: refined, phase 3.' in table
 
 
 def test_guard_counts_the_masks_that_it_changed(tmp_path, data, stored):

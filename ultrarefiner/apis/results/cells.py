@@ -61,7 +61,7 @@ def change(value: float, low: float, high: float, metric: str = 'Dice') -> str:
 
 def change_of(found: Difference, metric: str = 'Dice') -> str:
     """`change` of a difference."""
-    return change(found.mean, found.low, found.high, metric)
+    return change(found.mean, *found.interval, metric)
 
 
 def mean_and_deviation(values: pd.Series, metric: str) -> str:

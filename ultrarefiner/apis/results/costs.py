@@ -27,16 +27,17 @@ def cost(folder: Path) -> str:
     counted = sorted(folder.glob(f'cost_*{FLOPS}'))
     if not counted:
         raise MissingRuns(f'results/cost_*{FLOPS}, written by tools/analysis_tools/get_flops.py --json')
-    models, notes = {}, {}
+    models: dict[str, tuple[dict, dict]] = {}
+    notes: list[str] = []
     for path in counted:
         name = path.name.removeprefix('cost_').removesuffix(FLOPS)
         content = json.loads(path.read_text())
         timed = folder / f'cost_{name}{STAGES}'
         models[name] = content['stages'], _times(timed) if timed.is_file() else {}
         sizes = ' × '.join(map(str, content['image_size']))
-        notes[f'Parameters and multiply-accumulates: one image of {sizes} pixels.'] = None
+        notes.append(f'Parameters and multiply-accumulates: one image of {sizes} pixels.')
         if timed.is_file():
-            notes.update(dict.fromkeys(_circumstances(timed)))
+            notes.append(_circumstances(timed))
     settings = list(dict.fromkeys(setting for _, times in models.values() for setting in times))
     body = []
     for name, (stages, times) in models.items():
@@ -46,7 +47,7 @@ def cost(folder: Path) -> str:
             cells = [DASH if value is None else f'{1000 * value:.1f}' for value in milliseconds]
             body.append([f'{name}: {stage}', f'{parameters:.3f}', f'{numbers["macs"] / 1e9:.3f}', *cells])
     heads = ['Stage', 'Parameters (M)', 'GMAC', *(f'ms, {setting}' for setting in settings)]
-    return f'{markdown_table(heads, body)}\n\n{" ".join(notes)}'
+    return f'{markdown_table(heads, body)}\n\n{" ".join(dict.fromkeys(notes))}'
 
 
 def ablations(folder: Path) -> str:
@@ -103,11 +104,11 @@ def _setting(run: dict) -> str:
     return f'{options["device"]}, {options["precision"]}{allocator}'
 
 
-def _circumstances(path: Path) -> list[str]:
+def _circumstances(path: Path) -> str:
     runs = json.loads(path.read_text())['runs']
     threads = dict.fromkeys(str(run['options']['threads']) for run in runs)
     sizes = dict.fromkeys(run['title'].rpartition(', ')[2] for run in runs)
-    return [
+    return (
         f'Milliseconds: median of {runs[0]["options"]["rounds"]} rounds, {"; ".join(sizes)}, '
         f'{" or ".join(threads)} threads.'
-    ]
+    )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-import numpy as np
 import pandas as pd
 
 from ...evaluation.per_image_csv import win_tie_loss
@@ -24,28 +23,39 @@ DIFFERENCES = dict(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Difference:
-    """A difference of two rows in one metric, a mean over images.
+    """A difference of two rows in one metric, image by image.
 
     Args:
-        values (pd.Series): One an image, indexed by dataset and name.
+        first (pd.Series): One value an image, indexed by dataset and name.
+        second (pd.Series): That of the other row; the same images in the same order.
         groups (list): The group of each image.
-        low (float): Of the 95 % interval, by the bootstrap over groups.
-        high (float): The other end.
-        p (float): Of the paired permutation test; NaN if it was not asked for.
     """
 
-    values: pd.Series
+    first: pd.Series
+    second: pd.Series
     groups: list
-    low: float
-    high: float
-    p: float = float('nan')
+
+    @property
+    def values(self) -> pd.Series:
+        """First minus second."""
+        return self.first - self.second
 
     @property
     def mean(self) -> float:
         """Over images."""
         return float(self.values.mean())
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the mean, by the bootstrap over groups."""
+        return bootstrap_interval(self.values.tolist(), self.groups)
+
+    @cached_property
+    def p(self) -> float:
+        """Of the paired permutation test, signs flipped by group."""
+        return paired_test(self.first.tolist(), self.second.tolist(), self.groups)
 
     def win_tie_loss(self) -> str:
         """How many images got better, stayed, got worse; of Dice."""
@@ -54,9 +64,7 @@ class Difference:
 
 
 @lru_cache(maxsize=512)  # Tables, pictures and the text show the same ones.
-def difference(
-    runs: StoredRuns, training_set: str, test_set: str, name: str, metric: str = 'Dice', test: bool = True
-) -> Difference:
+def difference(runs: StoredRuns, training_set: str, test_set: str, name: str, metric: str = 'Dice') -> Difference:
     """The difference of two rows; each image is averaged over the seeds first.
 
     Args:
@@ -65,22 +73,17 @@ def difference(
         test_set (str): What they were tested on.
         name (str): One of `DIFFERENCES`.
         metric (str): One of `METRICS`.
-        test (bool): Whether the p-value is wanted.
 
     Raises:
         MissingRuns: If one of the rows is not there.
-        ValueError: If they are not of the same images, or a value is not finite.
+        ValueError: If they are not of the same images.
     """
     first, second, _ = DIFFERENCES[name]
-    pair = [image_values(runs.images(training_set, test_set, row), row, metric).rename(row) for row in (first, second)]
-    if not pair[0].index.equals(pair[1].index):
-        odd = sorted(set(pair[0].index) ^ set(pair[1].index))
+    mine, other = (image_values(runs.images(training_set, test_set, row), row, metric) for row in (first, second))
+    if not mine.index.equals(other.index):
+        odd = sorted(set(mine.index) ^ set(other.index))
         raise ValueError(
             f'{ROWS_OF[first].title} and {ROWS_OF[second].title}, trained on {training_set} and tested on {test_set}, '
             f'are of different images, {"/".join(odd[0])} is in one only; test both on the same split'
         )
-    values = pair[0] - pair[1]
-    groups = runs.groups(training_set, test_set, values.index.to_frame(index=False))
-    low, high = bootstrap_interval(values.to_numpy(), groups)
-    p = paired_test(*(side.to_numpy() for side in pair), groups) if test else np.nan
-    return Difference(values, groups, low, high, p)
+    return Difference(mine, other, runs.groups(training_set, test_set, mine.index.to_frame(index=False)))

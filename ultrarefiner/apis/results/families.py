@@ -37,8 +37,8 @@ def family_pages(runs: StoredRuns, configs: Path) -> dict[Path, str]:
         text = readme.read_text()
         if not _GENERATED.search(text):
             raise ValueError(f'{readme} has no lines {BEGIN} and {END}; put them where the table of results is to be')
-        table = readme_table(measured)
-        pages[readme] = _GENERATED.sub(lambda _, table=table: f'\n{table}\n\n', text)
+        # A table is no pattern: its backslashes stand for themselves.
+        pages[readme] = _GENERATED.sub(f'\n{readme_table(measured)}\n\n'.replace('\\', r'\\'), text)
         pages[metafile] = with_results(metafile.read_text(), measured)
     return pages
 
@@ -62,7 +62,7 @@ def readme_table(measured: list[dict]) -> str:
 
 def with_results(metafile: str, measured: list[dict]) -> str:
     """A metafile with the ``Results`` of the configs that were measured; those of others stay as they are."""
-    by_config: dict[str, dict[str, dict[str, float]]] = {}
+    by_config: dict[str, dict[str, dict[str, str]]] = {}
     for result in measured:
         dataset = (
             f'{name_of(result["test_set"])}, {result["images"]} test images, trained on '

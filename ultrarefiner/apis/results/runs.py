@@ -52,7 +52,6 @@ ROWS_OF = dict(
     phase3=Row('refined, phase 3', 'ultrarefiner', 'refined'),
     phase3_guarded=Row('refined, phase 3, guarded', 'ultrarefiner', 'refined', guarded=True),
 )
-# Every one of them in a table is measured with the same seeds.
 HEADLINE = ('unet', 'phase1', 'phase2', 'phase3_coarse', 'phase3', 'phase3_guarded')
 
 
@@ -115,12 +114,13 @@ class StoredRuns:
         return {seed: folder for seed, folder in sorted(found.items()) if (folder / ROWS).is_file()}
 
     def seeds(self, training_set: str, test_set: str) -> list[int]:
-        """The seeds that every row of the tables has, of those rows that have any.
+        """The seeds that every row of the headline table has, of those that have any; a guard is no training.
 
         Raises:
             MissingRuns: If there is no such seed.
         """
-        by_row = [set(self.folders(training_set, test_set, row)) for row in HEADLINE]
+        rows = [row for row in HEADLINE if not ROWS_OF[row].guarded]
+        by_row = [set(self.folders(training_set, test_set, row)) for row in rows]
         common = sorted(set.intersection(*filter(None, by_row))) if any(by_row) else []
         if not common:
             raise MissingRuns(f'runs trained on {training_set} and tested on {test_set}')
@@ -150,10 +150,24 @@ class StoredRuns:
         return {seed: self.rows(folders[seed]) for seed in seeds}
 
     def images(self, training_set: str, test_set: str, row: str) -> pd.DataFrame:
-        """One row an image and class, every value averaged over the seeds, as `mean_of_runs` makes it."""
+        """One row an image and class, every value averaged over the seeds, as `mean_of_runs` makes it.
+
+        Raises:
+            MissingRuns: If a seed has no such test.
+            ValueError: If the seeds were tested on different images.
+        """
         key = (training_set, test_set, row)
         if key not in self._images:
-            self._images[key] = mean_of_runs(pd.concat(self.of_seeds(*key).values()))
+            tests = self.of_seeds(*key)
+            rows = pd.concat(tests.values())
+            times = rows.groupby([*IMAGE, 'class']).size()
+            if (times != len(tests)).any():
+                raise ValueError(
+                    f'{ROWS_OF[row].title}, trained on {training_set} and tested on {test_set}: '
+                    f'{"/".join(times.index[times != len(tests)][0])} was not tested with each of the seeds '
+                    f'{", ".join(map(str, tests))}; test all on the same split'
+                )
+            self._images[key] = mean_of_runs(rows)
         return self._images[key]
 
     def seed_means(self, training_set: str, test_set: str, row: str) -> pd.DataFrame:
@@ -181,11 +195,18 @@ class StoredRuns:
         return self._splits[digest]
 
     def groups(self, training_set: str, test_set: str, images: pd.DataFrame) -> list[Hashable]:
-        """The group (patient, near-duplicates) of each image of a frame."""
-        folder = next(
-            folder for row in HEADLINE for folder in self.folders(training_set, test_set, row).values() if folder
-        )
-        return groups_of(images, self.group_map(folder))
+        """The group (patient, near-duplicates) of each image of a frame.
+
+        Raises:
+            ValueError: If the split of the tests does not have one of the images.
+        """
+        found = (self.folders(training_set, test_set, row) for row in HEADLINE)
+        folder = next(folder for folders in found for folder in folders.values())
+        known = self.group_map(folder)
+        unknown = set(images[IMAGE].itertuples(index=False, name=None)) - set(known)
+        if unknown:
+            raise ValueError(f'{folder}: {"/".join(min(unknown))} is not in the split that it was tested with')
+        return groups_of(images, known)
 
     def group_map(self, folder: Path) -> dict[tuple[str, str], str]:
         """The group by dataset and name, of all images of the dataset that a test is of."""

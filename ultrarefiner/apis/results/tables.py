@@ -82,7 +82,7 @@ def sizes(runs: StoredRuns, training_set: str, test_set: str) -> str:
             counts = ' / '.join(str(int(part[key])) for key in ('win', 'tie', 'loss'))
             means = [number(part[f'{stage}/Dice']) for stage in ('coarse', 'refined')]
             delta = change(part['delta/Dice'], part['delta.low'], part['delta.high'])
-            body.append([f'phase {row[-1]}, {GROUPS[name]}', str(int(part['rows'])), *means, delta, counts])
+            body.append([f'phase {row[-1]}, {GROUPS[str(name)]}', str(int(part['rows'])), *means, delta, counts])
     if shown is None:
         raise MissingRuns(f'refined masks of models trained on {training_set} and tested on {test_set}')
     note = f'{facts(runs, training_set, test_set, shown)}. Sizes are shares of the area of the image.'
@@ -138,7 +138,7 @@ def random_split(runs: StoredRuns, training_set: str) -> str:
 
 def _beyond_dice(runs: StoredRuns, training_set: str, test_set: str, name: str, metric: str) -> str:
     try:
-        return change_of(difference(runs, training_set, test_set, name, metric, test=False), metric)
+        return change_of(difference(runs, training_set, test_set, name, metric), metric)
     except KeyError:  # the test did not measure it
         return number(float('nan'))
 
