@@ -105,9 +105,10 @@ def test_a_start_opens_each_file_a_fixed_number_of_times(make_dataset, opened):
         opened.clear()
         make_dataset(count)
         counts[count] = len(opened)
-        assert sum(path.endswith('.json') for path in opened) == 2
+        # The split, the report that says what was merged, and the proof of the predictions.
+        assert sum(path.endswith('.json') for path in opened) == 3
     # The image; the mask's two ends, and its pixels; the prediction, for its hash.
-    assert counts == {6: 4 * 6 + 2, 60: 4 * 60 + 2}
+    assert counts == {6: 4 * 6 + 3, 60: 4 * 60 + 3}
 
 
 def test_an_epoch_opens_four_files_a_sample(make_dataset, opened):

@@ -105,7 +105,7 @@ def test_browse_tool_draws_all_panels_of_the_corrupted_phase_2(dataset, tmp_path
 
 
 def test_browse_tool_shows_the_validation_without_a_coarse_mask_in_phase_1(dataset, tmp_path):
-    pictures = browse(dataset, tmp_path / 'out', 'transunet/transunet_small_*.py', '--subset', 'val')
+    pictures = browse(dataset, tmp_path / 'out', 'transunet/transunet_small_1xb8-4e_*.py', '--subset', 'val')
     assert [path.stem for path in pictures] == [f'n{index:02d}' for index in range(0, 20, 2)]
     assert Image.open(pictures[0]).size[0] == 2 * 448 + 6
 
