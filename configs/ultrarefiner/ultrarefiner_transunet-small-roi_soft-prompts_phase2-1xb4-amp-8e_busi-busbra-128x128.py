@@ -1,4 +1,4 @@
-# Phase 2 of the results (docs/results.md): a cascade, in which the small TransUNet sees the crop around its coarse mask.
+# Phase 2 of the results (docs/results.md): a cascade; the small TransUNet sees the crop around its coarse mask.
 _base_ = [
     '../_base_/models/refiner_transunet-small_roi.py',
     '../_base_/models/prompts_point-moment-box-mask.py',
